@@ -1,1 +1,3 @@
-//! detect
+//! Backbones, necks, heads and two-stage detectors with fast CPU operations.
+
+pub mod ops;

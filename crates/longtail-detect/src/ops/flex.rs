@@ -1,0 +1,180 @@
+//! The operations on the CPU backend: tensors to slices and back.
+
+use burn::{
+    backend::{Flex, TensorMetadata, tensor::FloatTensor},
+    tensor::TensorData,
+};
+use burn_flex::FlexTensor;
+
+use super::{
+    ConvOptions, DetectionBackward, DetectionOps, Epilogue, RoiAlignOptions,
+    kernels::{
+        conv::{self, ConvShape},
+        norm::{self, Planes},
+        roi_align::{self, LEVELS, Region},
+    },
+};
+
+fn shape<const D: usize>(tensor: &FlexTensor) -> [usize; D] {
+    let shape = tensor.shape();
+    std::array::from_fn(|d| shape[d])
+}
+
+fn slice(tensor: &FlexTensor) -> &[f32] {
+    tensor.as_slice::<f32>().expect("detection operations take contiguous f32 tensors")
+}
+
+fn tensor<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+fn planes(x: &FlexTensor) -> Planes {
+    let [batch, channels, height, width] = shape(x);
+    Planes { batch, channels, positions: height * width }
+}
+
+fn conv_shape(x: &FlexTensor, weight: &FlexTensor, options: ConvOptions) -> ConvShape {
+    let ([batch, inputs, height, width], [outputs, _, kh, kw]) = (shape(x), shape(weight));
+    ConvShape {
+        batch,
+        inputs,
+        size: [height, width],
+        outputs,
+        kernel: [kh, kw],
+        stride: options.stride,
+        padding: options.padding,
+        groups: options.groups,
+    }
+}
+
+impl DetectionOps for Flex {
+    fn detection_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: ConvOptions,
+    ) -> FloatTensor<Self> {
+        let (x, weight, bias) = (x.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
+        let shape = conv_shape(&x, &weight, options);
+        let y = conv::forward(&shape, slice(&x), slice(&weight), options.bias.then(|| slice(&bias)));
+        let [height, width] = shape.output_size();
+        tensor(y, [shape.batch, shape.outputs, height, width])
+    }
+
+    fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let x = x.to_contiguous();
+        let planes = planes(&x);
+        tensor(norm::statistics(planes, slice(&x)), [2, planes.channels])
+    }
+
+    fn detection_batch_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        statistics: FloatTensor<Self>,
+        epsilon: f32,
+        epilogue: Epilogue,
+    ) -> FloatTensor<Self> {
+        let (x, residual) = (x.to_contiguous(), residual.to_contiguous());
+        let (gamma, beta, statistics) = (gamma.to_contiguous(), beta.to_contiguous(), statistics.to_contiguous());
+        let planes = planes(&x);
+        let (mean, variance) = slice(&statistics).split_at(planes.channels);
+        let scale: Vec<f32> =
+            slice(&gamma).iter().zip(variance).map(|(gamma, v)| gamma / (v + epsilon).sqrt()).collect();
+        let shift: Vec<f32> = slice(&beta).iter().zip(mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
+        let y = norm::affine(planes, slice(&x), &scale, &shift, slice(&residual), epilogue);
+        tensor(y, shape::<4>(&x))
+    }
+
+    fn detection_affine(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epilogue: Epilogue,
+    ) -> FloatTensor<Self> {
+        let (x, residual) = (x.to_contiguous(), residual.to_contiguous());
+        let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
+        let y = norm::affine(planes(&x), slice(&x), slice(&scale), slice(&shift), slice(&residual), epilogue);
+        tensor(y, shape::<4>(&x))
+    }
+
+    fn detection_roi_align(
+        p2: FloatTensor<Self>,
+        p3: FloatTensor<Self>,
+        p4: FloatTensor<Self>,
+        p5: FloatTensor<Self>,
+        regions: FloatTensor<Self>,
+        options: RoiAlignOptions,
+    ) -> FloatTensor<Self> {
+        let levels = [p2, p3, p4, p5].map(|level| level.to_contiguous());
+        let shapes: [_; LEVELS] = std::array::from_fn(|level| shape::<4>(&levels[level]));
+        let regions = Region::from_rows(slice(&regions.to_contiguous()));
+        let slices = std::array::from_fn(|level| slice(&levels[level]));
+        let pooled = roi_align::forward(slices, shapes, &regions, &options);
+        tensor(pooled, [regions.len(), shapes[0][1], options.output, options.output])
+    }
+}
+
+impl DetectionBackward for Flex {
+    fn conv2d_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        options: ConvOptions,
+        wanted: [bool; 3],
+    ) -> [Option<FloatTensor<Self>>; 3] {
+        let (x, weight, dy) = (x.to_contiguous(), weight.to_contiguous(), dy.to_contiguous());
+        let conv = conv_shape(&x, &weight, options);
+        [
+            wanted[0].then(|| tensor(conv::backward_input(&conv, slice(&weight), slice(&dy)), shape::<4>(&x))),
+            wanted[1].then(|| tensor(conv::backward_weight(&conv, slice(&x), slice(&dy)), shape::<4>(&weight))),
+            wanted[2].then(|| tensor(conv::backward_bias(&conv, slice(&dy)), [conv.outputs])),
+        ]
+    }
+
+    fn batch_norm_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        statistics: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        epsilon: f32,
+        epilogue: Epilogue,
+    ) -> [FloatTensor<Self>; 4] {
+        let (x, y, dy) = (x.to_contiguous(), y.to_contiguous(), dy.to_contiguous());
+        let (gamma, statistics) = (gamma.to_contiguous(), statistics.to_contiguous());
+        let (planes, dims) = (planes(&x), shape::<4>(&x));
+        let passed = norm::through_relu(slice(&y), slice(&dy), epilogue);
+        let (dx, dgamma, dbeta) =
+            norm::batch_norm_backward(planes, slice(&x), slice(&gamma), slice(&statistics), epsilon, &passed);
+        let channels = [planes.channels];
+        [tensor(dx, dims), tensor(dgamma, channels), tensor(dbeta, channels), tensor(passed, dims)]
+    }
+
+    fn affine_backward(
+        scale: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        epilogue: Epilogue,
+    ) -> [FloatTensor<Self>; 2] {
+        let (scale, y, dy) = (scale.to_contiguous(), y.to_contiguous(), dy.to_contiguous());
+        let dims = shape::<4>(&y);
+        let passed = norm::through_relu(slice(&y), slice(&dy), epilogue);
+        let dx = norm::affine_backward(planes(&y), slice(&scale), &passed);
+        [tensor(dx, dims), tensor(passed, dims)]
+    }
+
+    fn roi_align_backward(
+        shapes: [[usize; 4]; LEVELS],
+        regions: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        options: RoiAlignOptions,
+    ) -> [FloatTensor<Self>; LEVELS] {
+        let (regions, dy) = (regions.to_contiguous(), dy.to_contiguous());
+        let gradients = roi_align::backward(shapes, &Region::from_rows(slice(&regions)), slice(&dy), &options);
+        let mut shapes = shapes.into_iter();
+        gradients.map(|gradient| tensor(gradient, shapes.next().expect("a shape for each level")))
+    }
+}

@@ -1,0 +1,371 @@
+//! Convolution as im2col and matrix product, in tasks whose cut depends on shapes alone: every thread count gives
+//! the same bits.
+//!
+//! With K = channels × kernel area of a group, `Y = W·col` (forward), `dW = dY·colᵀ`, `dX = col2im(Wᵀ·dY)`. Columns
+//! are made a block of output rows at a time, so that they stay in cache; a 1×1 kernel of stride 1 needs none.
+
+use gemm::{Parallelism, gemm};
+use rayon::prelude::*;
+
+use super::SharedSlice;
+
+/// Output positions of a block: with K = 576 a block of columns takes 1.2 MB, about one L2 cache.
+const BLOCK_POSITIONS: usize = 512;
+
+/// Shape of a convolution over `[N, Cin, H, W]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvShape {
+    /// Images.
+    pub batch: usize,
+    /// Input channels.
+    pub inputs: usize,
+    /// Input height and width.
+    pub size: [usize; 2],
+    /// Output channels.
+    pub outputs: usize,
+    /// Kernel height and width.
+    pub kernel: [usize; 2],
+    /// Strides.
+    pub stride: [usize; 2],
+    /// Zero padding.
+    pub padding: [usize; 2],
+    /// Groups.
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// Output height and width.
+    pub fn output_size(&self) -> [usize; 2] {
+        let along = |d: usize| (self.size[d] + 2 * self.padding[d] - self.kernel[d]) / self.stride[d] + 1;
+        [along(0), along(1)]
+    }
+
+    fn group_inputs(&self) -> usize {
+        self.inputs / self.groups
+    }
+
+    fn group_outputs(&self) -> usize {
+        self.outputs / self.groups
+    }
+
+    fn kernel_area(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+
+    /// Rows of a column matrix: input channels of a group × kernel area.
+    fn depth(&self) -> usize {
+        self.group_inputs() * self.kernel_area()
+    }
+
+    /// Whether the input itself is the column matrix.
+    fn is_pointwise(&self) -> bool {
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
+    }
+
+    /// Blocks of whole output rows, as (first row, rows).
+    fn row_blocks(&self) -> Vec<(usize, usize)> {
+        let [rows, columns] = self.output_size();
+        let step = (BLOCK_POSITIONS / columns.max(1)).clamp(1, rows.max(1));
+        (0..rows).step_by(step).map(|first| (first, step.min(rows - first))).collect()
+    }
+
+    /// Blocks of a group's input channels, as (first channel, channels): about 4 when there are enough.
+    fn channel_blocks(&self) -> Vec<(usize, usize)> {
+        let channels = self.group_inputs();
+        let step = channels.div_ceil(4).max(8.min(channels));
+        (0..channels).step_by(step).map(|first| (first, step.min(channels - first))).collect()
+    }
+}
+
+/// `Y = W·col(X) + b`, `x [N, Cin, H, W]`, `weight [Cout, Cin / groups, kh, kw]`, `bias [Cout]`.
+pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    let [rows, columns] = shape.output_size();
+    let (positions, image) = (rows * columns, shape.inputs * shape.size[0] * shape.size[1]);
+    let (outputs, depth) = (shape.group_outputs(), shape.depth());
+    let mut y = vec![0.0; shape.batch * shape.outputs * positions];
+    let y_shared = SharedSlice::new(&mut y);
+    let blocks = shape.row_blocks();
+    let tasks = shape.batch * shape.groups * blocks.len();
+    (0..tasks).into_par_iter().for_each_init(Vec::new, |scratch, task| {
+        let (first_row, block_rows) = blocks[task % blocks.len()];
+        let (n, group) = (task / blocks.len() / shape.groups, task / blocks.len() % shape.groups);
+        let (start, count) = (first_row * columns, block_rows * columns);
+        let x = &x[n * image..(n + 1) * image];
+        let channels = (group * shape.group_inputs(), shape.group_inputs());
+        let (col, col_stride) = column_block(shape, x, channels, first_row, block_rows, scratch);
+        // SAFETY: tasks write disjoint ranges: one image, one group, one block of positions each.
+        let target = unsafe { y_shared.from((n * shape.outputs + group * outputs) * positions + start) };
+        if let Some(bias) = bias {
+            for o in 0..outputs {
+                // SAFETY: inside this task's range.
+                unsafe { y_shared.range((n * shape.outputs + group * outputs + o) * positions + start, count) }
+                    .fill(bias[group * outputs + o]);
+            }
+        }
+        let weight = &weight[group * outputs * depth..];
+        // SAFETY: W is [outputs, depth] row by row, col [depth, count] with its stride, Y rows are `positions` apart.
+        unsafe {
+            gemm(
+                outputs,
+                count,
+                depth,
+                target,
+                1,
+                positions as isize,
+                bias.is_some(),
+                weight.as_ptr(),
+                1,
+                depth as isize,
+                col,
+                1,
+                col_stride as isize,
+                1.0,
+                1.0,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+    });
+    y
+}
+
+/// Gradient of the input: `col2im(Wᵀ·dY)`. Tasks own blocks of input channels, so no two add to the same place.
+pub fn backward_input(shape: &ConvShape, weight: &[f32], dy: &[f32]) -> Vec<f32> {
+    let [rows, columns] = shape.output_size();
+    let (positions, plane) = (rows * columns, shape.size[0] * shape.size[1]);
+    let (outputs, depth, area) = (shape.group_outputs(), shape.depth(), shape.kernel_area());
+    let mut dx = vec![0.0; shape.batch * shape.inputs * plane];
+    let dx_shared = SharedSlice::new(&mut dx);
+    let (row_blocks, channel_blocks) = (shape.row_blocks(), shape.channel_blocks());
+    let tasks = shape.batch * shape.groups * channel_blocks.len();
+    (0..tasks).into_par_iter().for_each_init(Vec::new, |scratch: &mut Vec<f32>, task| {
+        let (first_channel, channels) = channel_blocks[task % channel_blocks.len()];
+        let (n, group) =
+            (task / channel_blocks.len() / shape.groups, task / channel_blocks.len() % shape.groups);
+        let dy = &dy[(n * shape.outputs + group * outputs) * positions..][..outputs * positions];
+        let weight = &weight[group * outputs * depth + first_channel * area..];
+        let place = (n * shape.inputs + group * shape.group_inputs() + first_channel) * plane;
+        // SAFETY: each task owns its channels of its image.
+        let dx = unsafe { dx_shared.range(place, channels * plane) };
+        let block_depth = channels * area;
+        for &(first_row, block_rows) in &row_blocks {
+            let (start, count) = (first_row * columns, block_rows * columns);
+            let (target, stride) = if shape.is_pointwise() {
+                (dx[start..].as_mut_ptr(), positions)
+            } else {
+                scratch.resize(block_depth * count, 0.0);
+                (scratch.as_mut_ptr(), count)
+            };
+            // SAFETY: Wᵀ is [block_depth, outputs] with strides (1, depth), dY [outputs, count] with rows
+            // `positions` apart; the target holds block_depth × count values.
+            unsafe {
+                gemm(
+                    block_depth,
+                    count,
+                    outputs,
+                    target,
+                    1,
+                    stride as isize,
+                    false,
+                    weight.as_ptr(),
+                    depth as isize,
+                    1,
+                    dy[start..].as_ptr(),
+                    1,
+                    positions as isize,
+                    0.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
+                    Parallelism::None,
+                );
+            }
+            if !shape.is_pointwise() {
+                columns_to_image(shape, scratch, channels, first_row, block_rows, dx);
+            }
+        }
+    });
+    dx
+}
+
+/// Gradient of the weight: `dY·colᵀ`, summed over images in order.
+pub fn backward_weight(shape: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    let [rows, columns] = shape.output_size();
+    let (positions, image) = (rows * columns, shape.inputs * shape.size[0] * shape.size[1]);
+    let (outputs, depth, area) = (shape.group_outputs(), shape.depth(), shape.kernel_area());
+    let (row_blocks, channel_blocks) = (shape.row_blocks(), shape.channel_blocks());
+    // With few channel blocks the images are shared out too, each share with a partial sum of its own.
+    let shares = if shape.groups * channel_blocks.len() >= 4 { 1 } else { shape.batch.clamp(1, 8) };
+    let size = shape.outputs * depth;
+    let mut partial = vec![0.0; shares * size];
+    let shared = SharedSlice::new(&mut partial);
+    let tasks = shares * shape.groups * channel_blocks.len();
+    (0..tasks).into_par_iter().for_each_init(Vec::new, |scratch, task| {
+        let (first_channel, channels) = channel_blocks[task % channel_blocks.len()];
+        let group = task / channel_blocks.len() % shape.groups;
+        let share = task / channel_blocks.len() / shape.groups;
+        let images = share * shape.batch / shares..(share + 1) * shape.batch / shares;
+        let place = share * size + group * outputs * depth + first_channel * area;
+        // SAFETY: each task owns these columns of its share's dW.
+        let target = unsafe { shared.from(place) };
+        let block_depth = channels * area;
+        let mut first = true;
+        for n in images {
+            let x = &x[n * image..(n + 1) * image];
+            let dy = &dy[(n * shape.outputs + group * outputs) * positions..][..outputs * positions];
+            for &(first_row, block_rows) in &row_blocks {
+                let (start, count) = (first_row * columns, block_rows * columns);
+                let range = (group * shape.group_inputs() + first_channel, channels);
+                let (col, col_stride) = column_block(shape, x, range, first_row, block_rows, scratch);
+                // SAFETY: dY is [outputs, count] with rows `positions` apart, colᵀ [count, block_depth]; dW rows
+                // are `depth` apart.
+                unsafe {
+                    gemm(
+                        outputs,
+                        block_depth,
+                        count,
+                        target,
+                        1,
+                        depth as isize,
+                        !first,
+                        dy[start..].as_ptr(),
+                        1,
+                        positions as isize,
+                        col,
+                        col_stride as isize,
+                        1,
+                        1.0,
+                        1.0,
+                        false,
+                        false,
+                        false,
+                        Parallelism::None,
+                    );
+                }
+                first = false;
+            }
+        }
+    });
+    let (total, rest) = partial.split_at_mut(size);
+    for share in rest.chunks(size) {
+        for (sum, value) in total.iter_mut().zip(share) {
+            *sum += value;
+        }
+    }
+    partial.truncate(size);
+    partial
+}
+
+/// Gradient of the bias: `dY` summed over images and positions, in f64 as one long sum loses digits in f32.
+pub fn backward_bias(shape: &ConvShape, dy: &[f32]) -> Vec<f32> {
+    let [rows, columns] = shape.output_size();
+    let positions = rows * columns;
+    (0..shape.outputs)
+        .into_par_iter()
+        .map(|o| {
+            let planes = (0..shape.batch).map(|n| &dy[(n * shape.outputs + o) * positions..][..positions]);
+            planes.map(|plane| f64::from(super::sum(plane))).sum::<f64>() as f32
+        })
+        .collect()
+}
+
+/// Pointer to the column matrix `[channels × kernel area, rows × columns]` of a block of output rows, and its row
+/// stride: the input itself for pointwise convolutions, else filled into `scratch`.
+fn column_block(
+    shape: &ConvShape,
+    x: &[f32],
+    (first_channel, channels): (usize, usize),
+    first_row: usize,
+    rows: usize,
+    scratch: &mut Vec<f32>,
+) -> (*const f32, usize) {
+    let [_, columns] = shape.output_size();
+    let [height, width] = shape.size;
+    let plane = height * width;
+    if shape.is_pointwise() {
+        return (x[first_channel * plane + first_row * columns..].as_ptr(), plane);
+    }
+    let count = rows * columns;
+    scratch.resize(channels * shape.kernel_area() * count, 0.0);
+    let mut targets = scratch.chunks_mut(count);
+    for channel in first_channel..first_channel + channels {
+        let x = &x[channel * plane..(channel + 1) * plane];
+        for ky in 0..shape.kernel[0] {
+            for kx in 0..shape.kernel[1] {
+                let target = targets.next().expect("scratch holds channels × kernel area rows");
+                let (from, to) = valid_columns(shape, kx);
+                for (row, target) in target.chunks_mut(columns).enumerate() {
+                    let y = ((first_row + row) * shape.stride[0] + ky).wrapping_sub(shape.padding[0]);
+                    if y >= height || from >= to {
+                        target.fill(0.0);
+                        continue;
+                    }
+                    target[..from].fill(0.0);
+                    target[to..].fill(0.0);
+                    let start = y * width + from * shape.stride[1] + kx - shape.padding[1];
+                    if shape.stride[1] == 1 {
+                        target[from..to].copy_from_slice(&x[start..start + to - from]);
+                    } else {
+                        let source = x[start..].iter().step_by(shape.stride[1]);
+                        for (value, source) in target[from..to].iter_mut().zip(source) {
+                            *value = *source;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    (scratch.as_ptr(), count)
+}
+
+/// Adds a column matrix back to the channels it came from.
+fn columns_to_image(
+    shape: &ConvShape,
+    col: &[f32],
+    channels: usize,
+    first_row: usize,
+    rows: usize,
+    dx: &mut [f32],
+) {
+    let [_, columns] = shape.output_size();
+    let [height, width] = shape.size;
+    let mut sources = col.chunks(rows * columns);
+    for dx in dx.chunks_mut(height * width).take(channels) {
+        for ky in 0..shape.kernel[0] {
+            for kx in 0..shape.kernel[1] {
+                let source = sources.next().expect("a row for each channel and kernel place");
+                let (from, to) = valid_columns(shape, kx);
+                for (row, source) in source.chunks(columns).enumerate() {
+                    let y = ((first_row + row) * shape.stride[0] + ky).wrapping_sub(shape.padding[0]);
+                    if y >= height || from >= to {
+                        continue;
+                    }
+                    let start = y * width + from * shape.stride[1] + kx - shape.padding[1];
+                    if shape.stride[1] == 1 {
+                        for (value, source) in dx[start..start + to - from].iter_mut().zip(&source[from..to]) {
+                            *value += source;
+                        }
+                    } else {
+                        let targets = dx[start..].iter_mut().step_by(shape.stride[1]);
+                        for (value, source) in targets.zip(&source[from..to]) {
+                            *value += source;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Output columns whose tap at kernel column `kx` lies inside the input.
+fn valid_columns(shape: &ConvShape, kx: usize) -> (usize, usize) {
+    let [_, columns] = shape.output_size();
+    let (stride, padding) = (shape.stride[1], shape.padding[1]);
+    let from = padding.saturating_sub(kx).div_ceil(stride);
+    // Largest ox with ox·stride + kx - padding ≤ width - 1, plus one.
+    let to = (shape.size[1] + padding).checked_sub(kx + 1).map_or(0, |room| room / stride + 1);
+    (from.min(columns), to.min(columns))
+}

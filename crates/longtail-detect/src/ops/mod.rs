@@ -1,0 +1,183 @@
+//! The operations that detectors need and Burn lacks or runs slowly: convolution, normalisation with its ReLU, and
+//! RoIAlign. Each is a Burn backend extension with a backward pass of its own. A GPU backend is one more
+//! implementation of [`DetectionOps`] and [`DetectionBackward`]; nothing above this module would change.
+
+use burn::{
+    backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor},
+    tensor::Tensor,
+};
+
+mod autodiff;
+mod flex;
+pub mod kernels;
+
+pub use kernels::{
+    norm::Epilogue,
+    roi_align::{LEVELS, RoiAlignOptions},
+};
+
+/// Stride, padding and groups of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConvOptions {
+    /// Along height and width.
+    pub stride: [usize; 2],
+    /// Zeros along height and width.
+    pub padding: [usize; 2],
+    /// Groups of channels.
+    pub groups: usize,
+    /// Whether the bias is added; without, it may be any tensor.
+    pub bias: bool,
+}
+
+/// Forward operations.
+#[backend_extension(Flex, Autodiff)]
+pub trait DetectionOps: Backend {
+    /// Convolution of `x [N, Cin, H, W]` with `weight [Cout, Cin / groups, kh, kw]`.
+    fn detection_conv2d(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        options: ConvOptions,
+    ) -> FloatTensor<Self>;
+
+    /// Mean and variance of each channel, `[2, C]`. Not differentiated: [`Self::detection_batch_norm`] is, through
+    /// them.
+    fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Batch normalisation by `statistics` of the same `x`, a residual and a ReLU.
+    fn detection_batch_norm(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        statistics: FloatTensor<Self>,
+        epsilon: f32,
+        epilogue: Epilogue,
+    ) -> FloatTensor<Self>;
+
+    /// Fixed scale and shift per channel, a residual and a ReLU. `scale` and `shift` get no gradient.
+    fn detection_affine(
+        x: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        epilogue: Epilogue,
+    ) -> FloatTensor<Self>;
+
+    /// Features of regions `[R, 6]` (level, image, x1, y1, x2, y2) as `[R, C, output, output]`.
+    fn detection_roi_align(
+        p2: FloatTensor<Self>,
+        p3: FloatTensor<Self>,
+        p4: FloatTensor<Self>,
+        p5: FloatTensor<Self>,
+        regions: FloatTensor<Self>,
+        options: RoiAlignOptions,
+    ) -> FloatTensor<Self>;
+}
+
+/// The gradients of [`DetectionOps`], on plain backends. `dy` is the gradient of the output, `y` the output.
+pub trait DetectionBackward: Backend {
+    /// Which gradients are wanted decides which are computed: of x, weight, bias.
+    fn conv2d_backward(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        options: ConvOptions,
+        wanted: [bool; 3],
+    ) -> [Option<FloatTensor<Self>>; 3];
+
+    /// Of x, gamma, beta, residual.
+    fn batch_norm_backward(
+        x: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        statistics: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        epsilon: f32,
+        epilogue: Epilogue,
+    ) -> [FloatTensor<Self>; 4];
+
+    /// Of x and residual.
+    fn affine_backward(
+        scale: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        epilogue: Epilogue,
+    ) -> [FloatTensor<Self>; 2];
+
+    /// Of the four levels, whose shapes are given.
+    fn roi_align_backward(
+        shapes: [[usize; 4]; LEVELS],
+        regions: FloatTensor<Self>,
+        dy: FloatTensor<Self>,
+        options: RoiAlignOptions,
+    ) -> [FloatTensor<Self>; LEVELS];
+}
+
+/// Convolution of `x [N, Cin, H, W]` with `weight [Cout, Cin / groups, kh, kw]` and an optional bias `[Cout]`; the
+/// bias flag of `options` is set here.
+pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options: ConvOptions) -> Tensor<4> {
+    let options = ConvOptions { bias: bias.is_some(), ..options };
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([1], &x.device()));
+    Tensor::from_dispatch(Dispatch::detection_conv2d(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        bias.into_dispatch(),
+        options,
+    ))
+}
+
+/// Mean and biased variance of each channel of `x [N, C, H, W]` as `[2, C]`, without a gradient.
+pub fn statistics(x: Tensor<4>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::detection_statistics(x.into_dispatch()))
+}
+
+/// `relu((x - mean) / sqrt(variance + epsilon) · gamma + beta + residual)`, differentiated through the statistics,
+/// which must be those of `x`.
+pub fn batch_norm(
+    x: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    residual: Option<Tensor<4>>,
+    statistics: Tensor<2>,
+    epsilon: f32,
+    relu: bool,
+) -> Tensor<4> {
+    let epilogue = Epilogue { residual: residual.is_some(), relu };
+    let residual = residual.unwrap_or_else(|| Tensor::zeros([1, 1, 1, 1], &x.device()));
+    Tensor::from_dispatch(Dispatch::detection_batch_norm(
+        x.into_dispatch(),
+        gamma.into_dispatch(),
+        beta.into_dispatch(),
+        residual.into_dispatch(),
+        statistics.into_dispatch(),
+        epsilon,
+        epilogue,
+    ))
+}
+
+/// `relu(x · scale + shift + residual)` with fixed `scale` and `shift` of `[C]`.
+pub fn affine(
+    x: Tensor<4>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    residual: Option<Tensor<4>>,
+    relu: bool,
+) -> Tensor<4> {
+    let epilogue = Epilogue { residual: residual.is_some(), relu };
+    let residual = residual.unwrap_or_else(|| Tensor::zeros([1, 1, 1, 1], &x.device()));
+    Tensor::from_dispatch(Dispatch::detection_affine(
+        x.into_dispatch(),
+        scale.into_dispatch(),
+        shift.into_dispatch(),
+        residual.into_dispatch(),
+        epilogue,
+    ))
+}
+
+/// RoIAlign over levels P2 to P5. `regions [R, 6]` holds level (0 to 3), image, x1, y1, x2, y2 in image pixels and
+/// gets no gradient. Returns `[R, C, output, output]`.
+pub fn roi_align(levels: [Tensor<4>; LEVELS], regions: Tensor<2>, options: RoiAlignOptions) -> Tensor<4> {
+    let [p2, p3, p4, p5] = levels.map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::detection_roi_align(p2, p3, p4, p5, regions.into_dispatch(), options))
+}

@@ -1,0 +1,239 @@
+//! The operations against slow references written from their definitions, and their gradients against finite
+//! differences.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use longtail_detect::ops::{
+    ConvOptions, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, kernels::conv::ConvShape, roi_align, statistics,
+};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+fn random(seed: u64, count: usize) -> Vec<f32> {
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    (0..count).map(|_| generator.random_range(-1.0..1.0)).collect()
+}
+
+fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().to_vec::<f32>().unwrap()
+}
+
+fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(found.len(), expected.len());
+    for (index, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!((f - e).abs() <= tolerance * (1.0 + e.abs()), "value {index}: {f} is not {e}");
+    }
+}
+
+/// Convolution and its three gradients by the definition, in f64.
+fn slow_conv(shape: &ConvShape, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f32>; 4] {
+    let [rows, columns] = shape.output_size();
+    let (per_group, out_per_group) = (shape.inputs / shape.groups, shape.outputs / shape.groups);
+    let mut y = vec![0.0_f64; shape.batch * shape.outputs * rows * columns];
+    let (mut dx, mut dw, mut db) = (vec![0.0_f64; x.len()], vec![0.0_f64; w.len()], vec![0.0_f64; shape.outputs]);
+    for n in 0..shape.batch {
+        for o in 0..shape.outputs {
+            for r in 0..rows {
+                for c in 0..columns {
+                    let place = ((n * shape.outputs + o) * rows + r) * columns + c;
+                    let g = f64::from(dy[place]);
+                    db[o] += g;
+                    for i in 0..per_group {
+                        for ky in 0..shape.kernel[0] {
+                            for kx in 0..shape.kernel[1] {
+                                let iy = (r * shape.stride[0] + ky) as isize - shape.padding[0] as isize;
+                                let ix = (c * shape.stride[1] + kx) as isize - shape.padding[1] as isize;
+                                if iy < 0 || ix < 0 || iy >= shape.size[0] as isize || ix >= shape.size[1] as isize {
+                                    continue;
+                                }
+                                let channel = o / out_per_group * per_group + i;
+                                let xi = ((n * shape.inputs + channel) * shape.size[0] + iy as usize) * shape.size[1]
+                                    + ix as usize;
+                                let wi = ((o * per_group + i) * shape.kernel[0] + ky) * shape.kernel[1] + kx;
+                                y[place] += f64::from(x[xi]) * f64::from(w[wi]);
+                                dx[xi] += g * f64::from(w[wi]);
+                                dw[wi] += g * f64::from(x[xi]);
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    [y, dx, dw, db].map(|v| v.into_iter().map(|v| v as f32).collect())
+}
+
+#[test]
+fn convolution_equals_its_definition() {
+    let device = Device::flex().autodiff();
+    // batch, inputs, size, outputs, kernel, stride, padding, groups
+    let cases = [
+        (2, 3, [9, 7], 4, [3, 3], [1, 1], [1, 1], 1),
+        (1, 4, [8, 8], 6, [1, 1], [1, 1], [0, 0], 1),
+        (3, 5, [11, 6], 2, [1, 1], [2, 2], [0, 0], 1),
+        (2, 3, [13, 17], 8, [7, 7], [2, 2], [3, 3], 1),
+        (2, 8, [6, 5], 12, [3, 3], [2, 1], [1, 0], 4),
+        (1, 40, [30, 41], 33, [3, 3], [1, 1], [1, 1], 1),
+        (1, 2, [1, 1], 3, [3, 3], [2, 2], [1, 1], 1),
+        (9, 6, [5, 5], 6, [3, 3], [1, 1], [1, 1], 6),
+    ];
+    for (case, (batch, inputs, size, outputs, kernel, stride, padding, groups)) in cases.into_iter().enumerate() {
+        let shape = ConvShape { batch, inputs, size, outputs, kernel, stride, padding, groups };
+        let seed = case as u64;
+        let x = random(seed, batch * inputs * size[0] * size[1]);
+        let w = random(seed + 100, outputs * inputs / groups * kernel[0] * kernel[1]);
+        let b = random(seed + 200, outputs);
+        let [rows, columns] = shape.output_size();
+        let dy = random(seed + 300, batch * outputs * rows * columns);
+        let [y, dx, dw, db] = slow_conv(&shape, &x, &w, &dy);
+        let biased: Vec<f32> = y.chunks(rows * columns).enumerate()
+            .flat_map(|(plane, y)| { let b = b[plane % outputs]; y.iter().map(move |y| y + b) })
+            .collect();
+
+        let xt = tensor(&x, [batch, inputs, size[0], size[1]], &device).require_grad();
+        let wt = tensor(&w, [outputs, inputs / groups, kernel[0], kernel[1]], &device).require_grad();
+        let bt = tensor(&b, [outputs], &device).require_grad();
+        let options = ConvOptions { stride, padding, groups, bias: false };
+        let out = conv2d(xt.clone(), wt.clone(), Some(bt.clone()), options);
+        assert_close(&values(out.clone().inner()), &biased, 1e-4);
+        let weight = tensor(&dy, out.dims(), &device);
+        let gradients = (out * weight).sum().backward();
+        assert_close(&values(xt.grad(&gradients).unwrap()), &dx, 1e-4);
+        assert_close(&values(wt.grad(&gradients).unwrap()), &dw, 1e-4);
+        assert_close(&values(bt.grad(&gradients).unwrap()), &db, 1e-4);
+        let unbiased = conv2d(xt.inner(), wt.inner(), None, options);
+        assert_close(&values(unbiased), &y, 1e-4);
+    }
+}
+
+#[test]
+fn convolution_gives_the_same_bits_on_any_number_of_threads() {
+    let device = Device::flex();
+    let shape = [3, 20, 33, 29];
+    let x = tensor(&random(1, shape.iter().product()), shape, &device);
+    let w = tensor(&random(2, 24 * 20 * 9), [24, 20, 3, 3], &device);
+    let options = ConvOptions { stride: [1, 1], padding: [1, 1], groups: 1, bias: false };
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let autodiff = device.clone().autodiff();
+            let x = Tensor::<4>::from_data(x.to_data(), &autodiff).require_grad();
+            let w = Tensor::<4>::from_data(w.to_data(), &autodiff).require_grad();
+            let gradients = conv2d(x.clone(), w.clone(), None, options).powi_scalar(2).sum().backward();
+            (values(x.grad(&gradients).unwrap()), values(w.grad(&gradients).unwrap()))
+        })
+    };
+    assert_eq!(run(1), run(5));
+}
+
+/// Central differences of `f` at `x`, along every coordinate.
+fn finite_differences(x: &[f32], step: f32, f: impl Fn(&[f32]) -> f64) -> Vec<f32> {
+    (0..x.len())
+        .map(|i| {
+            let mut moved = x.to_vec();
+            moved[i] = x[i] + step;
+            let above = f(&moved);
+            moved[i] = x[i] - step;
+            ((above - f(&moved)) / (2.0 * f64::from(step))) as f32
+        })
+        .collect()
+}
+
+fn weighted(values: Vec<f32>, weights: &[f32]) -> f64 {
+    values.iter().zip(weights).map(|(v, w)| f64::from(*v) * f64::from(*w)).sum()
+}
+
+#[test]
+fn batch_norm_normalises_and_its_gradients_are_finite_differences() {
+    let device = Device::flex().autodiff();
+    let shape = [2, 3, 4, 5];
+    let count = shape.iter().product();
+    for (relu, with_residual) in [(false, false), (true, false), (true, true)] {
+        let (x, residual, weights) = (random(1, count), random(2, count), random(3, count));
+        let (gamma, beta) = (vec![0.5, 1.5, -0.7], vec![0.1, -0.2, 0.3]);
+        let apply = |x: &[f32], gamma: &[f32], beta: &[f32], residual: &[f32]| {
+            let device = Device::flex();
+            let x = tensor(x, shape, &device);
+            let residual = with_residual.then(|| tensor(residual, shape, &device));
+            let (gamma, beta) = (tensor(gamma, [3], &device), tensor(beta, [3], &device));
+            values(batch_norm(x.clone(), gamma, beta, residual, statistics(x), 1e-5, relu))
+        };
+        let [xt, rt] = [&x, &residual].map(|v| tensor(v, shape, &device).require_grad());
+        let [gt, bt] = [&gamma, &beta].map(|v| tensor(v, [3], &device).require_grad());
+        let given = with_residual.then(|| rt.clone());
+        let y = batch_norm(xt.clone(), gt.clone(), bt.clone(), given, statistics(xt.clone()), 1e-5, relu);
+        if !relu {
+            // Each channel has mean beta and standard deviation |gamma|.
+            let channels = statistics(y.clone().inner());
+            let mut expected = beta.clone();
+            expected.extend(gamma.iter().map(|g| g * g));
+            assert_close(&values(channels), &expected, 1e-3);
+        }
+        let gradients = (y * tensor(&weights, shape, &device)).sum().backward();
+        let check = |found: Option<Vec<f32>>, at: &[f32], f: &dyn Fn(&[f32]) -> Vec<f32>| {
+            assert_close(&found.unwrap(), &finite_differences(at, 3e-4, |v| weighted(f(v), &weights)), 2e-2);
+        };
+        check(xt.grad(&gradients).map(values), &x, &|v| apply(v, &gamma, &beta, &residual));
+        check(gt.grad(&gradients).map(values), &gamma, &|v| apply(&x, v, &beta, &residual));
+        check(bt.grad(&gradients).map(values), &beta, &|v| apply(&x, &gamma, v, &residual));
+        if with_residual {
+            check(rt.grad(&gradients).map(values), &residual, &|v| apply(&x, &gamma, &beta, v));
+        }
+    }
+}
+
+#[test]
+fn affine_scales_shifts_adds_and_clips() {
+    let device = Device::flex().autodiff();
+    let x = tensor(&[1.0, -2.0, 3.0, 4.0], [1, 2, 1, 2], &device).require_grad();
+    let residual = tensor(&[0.0, 10.0, 0.0, 0.0], [1, 2, 1, 2], &device).require_grad();
+    let (scale, shift) = (tensor(&[2.0, -1.0], [2], &device), tensor(&[0.5, 3.5], [2], &device));
+    let y = affine(x.clone(), scale, shift, Some(residual.clone()), true);
+    assert_eq!(values(y.clone().inner()), [2.5, 6.5, 0.5, 0.0]);
+    let gradients = y.sum().backward();
+    assert_eq!(values(x.grad(&gradients).unwrap()), [2.0, 2.0, -1.0, 0.0]);
+    assert_eq!(values(residual.grad(&gradients).unwrap()), [1.0, 1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn roi_align_gradient_is_its_transpose() {
+    // RoIAlign is linear in the features: ⟨RoIAlign(x), g⟩ = ⟨x, backward(g)⟩, and one-hot features give its matrix.
+    let device = Device::flex().autodiff();
+    let shapes = [[2, 3, 8, 10], [2, 3, 4, 5], [2, 3, 2, 3], [2, 3, 1, 2]];
+    let options = RoiAlignOptions { output: 3, sampling: 2, aligned: false, scales: [0.25, 0.125, 0.0625, 0.03125] };
+    let regions = [
+        0.0, 1.0, 3.0, 2.0, 20.0, 17.0, //
+        1.0, 0.0, -4.0, 1.0, 39.0, 31.0, //
+        2.0, 1.0, 10.0, 10.0, 60.0, 50.0, //
+        3.0, 0.0, 0.0, 0.0, 40.0, 32.0, //
+        0.0, 0.0, 35.0, 25.0, 36.0, 26.0,
+    ];
+    let levels: [Vec<f32>; LEVELS] = std::array::from_fn(|l| random(l as u64, shapes[l].iter().product()));
+    let tensors: [Tensor<4>; LEVELS] = std::array::from_fn(|l| tensor(&levels[l], shapes[l], &device).require_grad());
+    let rows = tensor(&regions, [5, 6], &device);
+    let pooled = roi_align(tensors.clone(), rows, options);
+    assert_eq!(pooled.dims(), [5, 3, 3, 3]);
+    let g = random(9, 5 * 27);
+    let expected = weighted(values(pooled.clone().inner()), &g);
+    let gradients = (pooled * tensor(&g, [5, 3, 3, 3], &device)).sum().backward();
+    let found: f64 = (0..LEVELS)
+        .map(|l| weighted(values(tensors[l].grad(&gradients).unwrap()), &levels[l]))
+        .sum();
+    assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
+}
+
+#[test]
+fn roi_align_of_a_ramp_is_the_centre_of_each_bin() {
+    let device = Device::flex();
+    // Feature value = x + 10 y: bilinear sampling reproduces it exactly, and a bin's mean is its centre's value.
+    let ramp: Vec<f32> = (0..16 * 16).map(|i| (i % 16) as f32 + 10.0 * (i / 16) as f32).collect();
+    let level = tensor(&ramp, [1, 1, 16, 16], &device);
+    let levels = [level.clone(), level.clone(), level.clone(), level];
+    let options = RoiAlignOptions { output: 2, sampling: 2, aligned: false, scales: [0.5; LEVELS] };
+    let rows = tensor(&[0.0, 0.0, 4.0, 8.0, 12.0, 24.0], [1, 6], &device);
+    // The box spans x 2..6, y 4..12 on the map; bin centres x 3, 5 and y 6, 10.
+    assert_close(&values(roi_align(levels, rows, options)), &[63.0, 65.0, 103.0, 105.0], 1e-6);
+}
