@@ -3,7 +3,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use longtail_detect::ops::{
-    ConvOptions, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, kernels::conv::ConvShape, roi_align, statistics,
+    ConvOptions, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, kernels::conv::ConvShape, roi_align,
+    statistics,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +19,7 @@ fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) ->
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().to_vec::<f32>().unwrap()
+    tensor.into_data().try_to_vec::<f32>().unwrap()
 }
 
 fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
@@ -33,7 +34,8 @@ fn slow_conv(shape: &ConvShape, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f32>; 
     let [rows, columns] = shape.output_size();
     let (per_group, out_per_group) = (shape.inputs / shape.groups, shape.outputs / shape.groups);
     let mut y = vec![0.0_f64; shape.batch * shape.outputs * rows * columns];
-    let (mut dx, mut dw, mut db) = (vec![0.0_f64; x.len()], vec![0.0_f64; w.len()], vec![0.0_f64; shape.outputs]);
+    let (mut dx, mut dw, mut db) =
+        (vec![0.0_f64; x.len()], vec![0.0_f64; w.len()], vec![0.0_f64; shape.outputs]);
     for n in 0..shape.batch {
         for o in 0..shape.outputs {
             for r in 0..rows {
@@ -46,11 +48,16 @@ fn slow_conv(shape: &ConvShape, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f32>; 
                             for kx in 0..shape.kernel[1] {
                                 let iy = (r * shape.stride[0] + ky) as isize - shape.padding[0] as isize;
                                 let ix = (c * shape.stride[1] + kx) as isize - shape.padding[1] as isize;
-                                if iy < 0 || ix < 0 || iy >= shape.size[0] as isize || ix >= shape.size[1] as isize {
+                                if iy < 0
+                                    || ix < 0
+                                    || iy >= shape.size[0] as isize
+                                    || ix >= shape.size[1] as isize
+                                {
                                     continue;
                                 }
                                 let channel = o / out_per_group * per_group + i;
-                                let xi = ((n * shape.inputs + channel) * shape.size[0] + iy as usize) * shape.size[1]
+                                let xi = ((n * shape.inputs + channel) * shape.size[0] + iy as usize)
+                                    * shape.size[1]
                                     + ix as usize;
                                 let wi = ((o * per_group + i) * shape.kernel[0] + ky) * shape.kernel[1] + kx;
                                 y[place] += f64::from(x[xi]) * f64::from(w[wi]);
@@ -80,7 +87,9 @@ fn convolution_equals_its_definition() {
         (1, 2, [1, 1], 3, [3, 3], [2, 2], [1, 1], 1),
         (9, 6, [5, 5], 6, [3, 3], [1, 1], [1, 1], 6),
     ];
-    for (case, (batch, inputs, size, outputs, kernel, stride, padding, groups)) in cases.into_iter().enumerate() {
+    for (case, (batch, inputs, size, outputs, kernel, stride, padding, groups)) in
+        cases.into_iter().enumerate()
+    {
         let shape = ConvShape { batch, inputs, size, outputs, kernel, stride, padding, groups };
         let seed = case as u64;
         let x = random(seed, batch * inputs * size[0] * size[1]);
@@ -89,8 +98,13 @@ fn convolution_equals_its_definition() {
         let [rows, columns] = shape.output_size();
         let dy = random(seed + 300, batch * outputs * rows * columns);
         let [y, dx, dw, db] = slow_conv(&shape, &x, &w, &dy);
-        let biased: Vec<f32> = y.chunks(rows * columns).enumerate()
-            .flat_map(|(plane, y)| { let b = b[plane % outputs]; y.iter().map(move |y| y + b) })
+        let biased: Vec<f32> = y
+            .chunks(rows * columns)
+            .enumerate()
+            .flat_map(|(plane, y)| {
+                let b = b[plane % outputs];
+                y.iter().map(move |y| y + b)
+            })
             .collect();
 
         let xt = tensor(&x, [batch, inputs, size[0], size[1]], &device).require_grad();
@@ -203,7 +217,8 @@ fn roi_align_gradient_is_its_transpose() {
     // RoIAlign is linear in the features: ⟨RoIAlign(x), g⟩ = ⟨x, backward(g)⟩, and one-hot features give its matrix.
     let device = Device::flex().autodiff();
     let shapes = [[2, 3, 8, 10], [2, 3, 4, 5], [2, 3, 2, 3], [2, 3, 1, 2]];
-    let options = RoiAlignOptions { output: 3, sampling: 2, aligned: false, scales: [0.25, 0.125, 0.0625, 0.03125] };
+    let options =
+        RoiAlignOptions { output: 3, sampling: 2, aligned: false, scales: [0.25, 0.125, 0.0625, 0.03125] };
     let regions = [
         0.0, 1.0, 3.0, 2.0, 20.0, 17.0, //
         1.0, 0.0, -4.0, 1.0, 39.0, 31.0, //
@@ -212,16 +227,16 @@ fn roi_align_gradient_is_its_transpose() {
         0.0, 0.0, 35.0, 25.0, 36.0, 26.0,
     ];
     let levels: [Vec<f32>; LEVELS] = std::array::from_fn(|l| random(l as u64, shapes[l].iter().product()));
-    let tensors: [Tensor<4>; LEVELS] = std::array::from_fn(|l| tensor(&levels[l], shapes[l], &device).require_grad());
+    let tensors: [Tensor<4>; LEVELS] =
+        std::array::from_fn(|l| tensor(&levels[l], shapes[l], &device).require_grad());
     let rows = tensor(&regions, [5, 6], &device);
     let pooled = roi_align(tensors.clone(), rows, options);
     assert_eq!(pooled.dims(), [5, 3, 3, 3]);
     let g = random(9, 5 * 27);
     let expected = weighted(values(pooled.clone().inner()), &g);
     let gradients = (pooled * tensor(&g, [5, 3, 3, 3], &device)).sum().backward();
-    let found: f64 = (0..LEVELS)
-        .map(|l| weighted(values(tensors[l].grad(&gradients).unwrap()), &levels[l]))
-        .sum();
+    let found: f64 =
+        (0..LEVELS).map(|l| weighted(values(tensors[l].grad(&gradients).unwrap()), &levels[l])).sum();
     assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
 }
 

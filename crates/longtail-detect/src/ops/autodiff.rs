@@ -115,7 +115,8 @@ impl<B: Backend + DetectionOps + DetectionBackward, C: CheckpointStrategy> Detec
         epilogue: Epilogue,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), gamma.node(), beta.node(), residual.node()];
-        let (x, gamma, statistics) = (x.into_primitive(), gamma.into_primitive(), statistics.into_primitive());
+        let (x, gamma, statistics) =
+            (x.into_primitive(), gamma.into_primitive(), statistics.into_primitive());
         let y = B::detection_batch_norm(
             x.clone(),
             gamma.clone(),

@@ -77,12 +77,14 @@ impl DetectionOps for Flex {
         epilogue: Epilogue,
     ) -> FloatTensor<Self> {
         let (x, residual) = (x.to_contiguous(), residual.to_contiguous());
-        let (gamma, beta, statistics) = (gamma.to_contiguous(), beta.to_contiguous(), statistics.to_contiguous());
+        let (gamma, beta, statistics) =
+            (gamma.to_contiguous(), beta.to_contiguous(), statistics.to_contiguous());
         let planes = planes(&x);
         let (mean, variance) = slice(&statistics).split_at(planes.channels);
         let scale: Vec<f32> =
             slice(&gamma).iter().zip(variance).map(|(gamma, v)| gamma / (v + epsilon).sqrt()).collect();
-        let shift: Vec<f32> = slice(&beta).iter().zip(mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
+        let shift: Vec<f32> =
+            slice(&beta).iter().zip(mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();
         let y = norm::affine(planes, slice(&x), &scale, &shift, slice(&residual), epilogue);
         tensor(y, shape::<4>(&x))
     }
@@ -128,8 +130,10 @@ impl DetectionBackward for Flex {
         let (x, weight, dy) = (x.to_contiguous(), weight.to_contiguous(), dy.to_contiguous());
         let conv = conv_shape(&x, &weight, options);
         [
-            wanted[0].then(|| tensor(conv::backward_input(&conv, slice(&weight), slice(&dy)), shape::<4>(&x))),
-            wanted[1].then(|| tensor(conv::backward_weight(&conv, slice(&x), slice(&dy)), shape::<4>(&weight))),
+            wanted[0]
+                .then(|| tensor(conv::backward_input(&conv, slice(&weight), slice(&dy)), shape::<4>(&x))),
+            wanted[1]
+                .then(|| tensor(conv::backward_weight(&conv, slice(&x), slice(&dy)), shape::<4>(&weight))),
             wanted[2].then(|| tensor(conv::backward_bias(&conv, slice(&dy)), [conv.outputs])),
         ]
     }
@@ -173,7 +177,8 @@ impl DetectionBackward for Flex {
         options: RoiAlignOptions,
     ) -> [FloatTensor<Self>; LEVELS] {
         let (regions, dy) = (regions.to_contiguous(), dy.to_contiguous());
-        let gradients = roi_align::backward(shapes, &Region::from_rows(slice(&regions)), slice(&dy), &options);
+        let gradients =
+            roi_align::backward(shapes, &Region::from_rows(slice(&regions)), slice(&dy), &options);
         let mut shapes = shapes.into_iter();
         gradients.map(|gradient| tensor(gradient, shapes.next().expect("a shape for each level")))
     }

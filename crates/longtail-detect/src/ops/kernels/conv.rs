@@ -98,8 +98,10 @@ pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]
         if let Some(bias) = bias {
             for o in 0..outputs {
                 // SAFETY: inside this task's range.
-                unsafe { y_shared.range((n * shape.outputs + group * outputs + o) * positions + start, count) }
-                    .fill(bias[group * outputs + o]);
+                unsafe {
+                    y_shared.range((n * shape.outputs + group * outputs + o) * positions + start, count)
+                }
+                .fill(bias[group * outputs + o]);
             }
         }
         let weight = &weight[group * outputs * depth..];
@@ -345,7 +347,8 @@ fn columns_to_image(
                     }
                     let start = y * width + from * shape.stride[1] + kx - shape.padding[1];
                     if shape.stride[1] == 1 {
-                        for (value, source) in dx[start..start + to - from].iter_mut().zip(&source[from..to]) {
+                        for (value, source) in dx[start..start + to - from].iter_mut().zip(&source[from..to])
+                        {
                             *value += source;
                         }
                     } else {

@@ -157,7 +157,8 @@ pub fn backward(
                         for (bx, columns) in columns.chunks_exact(sampling).enumerate() {
                             let share = gradient[by * output + bx] * mean;
                             for row in rows {
-                                for (line, weight) in [(row.low, row.weight_low), (row.high, row.weight_high)] {
+                                for (line, weight) in [(row.low, row.weight_low), (row.high, row.weight_high)]
+                                {
                                     let line = &mut dx[line * shape[3]..];
                                     for column in columns {
                                         line[column.low] += share * weight * column.weight_low;

@@ -1,0 +1,56 @@
+//! Random draws that are a function of their key: no generator is carried along, no order of calls matters.
+
+use crate::targets::DrawKey;
+
+/// A 64-bit hash of a key, a purpose and an index, by the finaliser of SplitMix64 (Steele et al., OOPSLA 2014).
+pub fn hash(key: DrawKey, purpose: u64, index: u64) -> u64 {
+    let mut state = key.seed;
+    for word in [key.step, purpose, index] {
+        state = mix(state.wrapping_add(0x9e37_79b9_7f4a_7c15) ^ mix(word));
+    }
+    state
+}
+
+fn mix(mut value: u64) -> u64 {
+    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+/// `count` of `population` indices without replacement, each set equally likely, in ascending order.
+pub fn without_replacement(key: DrawKey, purpose: u64, population: usize, count: usize) -> Vec<usize> {
+    let mut order: Vec<(u64, usize)> = (0..population).map(|i| (hash(key, purpose, i as u64), i)).collect();
+    let count = count.min(population);
+    if count < population {
+        order.select_nth_unstable(count);
+    }
+    let mut drawn: Vec<usize> = order[..count].iter().map(|(_, i)| *i).collect();
+    drawn.sort_unstable();
+    drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_index_is_drawn_about_equally_often() {
+        let mut hits = [0; 20];
+        for step in 0..4000 {
+            let drawn = without_replacement(DrawKey { seed: 3, step }, 1, 20, 5);
+            assert_eq!(drawn.len(), 5);
+            assert!(drawn.windows(2).all(|pair| pair[0] < pair[1]));
+            for index in drawn {
+                hits[index] += 1;
+            }
+        }
+        // Expected 1000 each; the standard deviation is 27.
+        assert!(hits.iter().all(|hits| (880..1120).contains(hits)), "{hits:?}");
+    }
+
+    #[test]
+    fn asking_for_more_than_there_is_gives_all() {
+        assert_eq!(without_replacement(DrawKey::default(), 0, 3, 9), [0, 1, 2]);
+        assert!(without_replacement(DrawKey::default(), 0, 0, 1).is_empty());
+    }
+}

@@ -1,0 +1,275 @@
+//! The losses against the worked example, an independent formula in f64, and finite differences.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use longtail_loss::{
+    Acsl, AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, LossConfig, LossError,
+    LossState, RoiTargets, SigmoidBceConfig, draw::hash,
+};
+use proptest::prelude::*;
+
+const KEY: DrawKey = DrawKey { seed: 5, step: 11 };
+
+fn logits(values: &[f32], rows: usize) -> Tensor<2> {
+    let data = TensorData::new(values.to_vec(), [rows, values.len() / rows.max(1)]);
+    Tensor::from_data(data, &Device::flex().autodiff()).require_grad()
+}
+
+/// Value and gradient of a loss.
+fn evaluate(loss: &dyn ClassificationLoss, z: &[f32], labels: &[u32], classes: usize) -> (f64, Vec<f32>) {
+    let tensor = logits(z, labels.len());
+    let targets = RoiTargets::new(labels, classes, KEY);
+    let (value, state) = loss.forward(tensor.clone(), &targets, &LossState::default()).unwrap();
+    assert_eq!(state, LossState::Stateless);
+    let gradients = value.backward();
+    let gradient = tensor.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap();
+    (f64::from(value.into_scalar::<f32>()), gradient)
+}
+
+fn acsl(threshold: f64, background: Background, background_logit: bool, counts: &[u64]) -> Acsl {
+    let config = AcslConfig { threshold, background, background_logit };
+    Acsl::new(&config, &ClassContext { num_classes: counts.len(), image_counts: Some(counts) }).unwrap()
+}
+
+#[test]
+fn acsl_gives_the_worked_example() {
+    // The paper's figure 3.
+    let z = [1.38, -4.6, -3.9, 2.19, -2.9];
+    let loss = acsl(0.7, Background::Adaptive, false, &[1; 5]);
+    let (value, gradient) = evaluate(&loss, &z, &[1], 5);
+    assert!((value - 2.52049).abs() < 1e-5, "{value}");
+    for (found, expected) in gradient.iter().zip([-0.20101, 0.0, 0.0, 0.89935, 0.0]) {
+        assert!((found - expected).abs() < 1e-5, "{gradient:?}");
+    }
+    let bce = acsl(0.0, Background::Adaptive, false, &[1; 5]);
+    assert!((evaluate(&bce, &z, &[1], 5).0 - 2.60410).abs() < 1e-5);
+}
+
+/// The weight of a cell by the definition, one cell at a time.
+fn weight(z: f64, row: usize, column: usize, labels: &[u32], loss: &Case) -> f64 {
+    let label = labels[row] as usize;
+    let own = if loss.background_logit { column == label } else { column + 1 == label };
+    if own {
+        return 1.0;
+    }
+    let p = 1.0 / (1.0 + (-z).exp());
+    let by_score = f64::from(p >= loss.threshold);
+    if label > 0 || (loss.background_logit && column == 0) {
+        return by_score;
+    }
+    match loss.background {
+        Background::Adaptive => by_score,
+        Background::Dense => 1.0,
+        Background::FrequencySampled => {
+            let class = if loss.background_logit { column - 1 } else { column };
+            let (group, share) = match loss.counts[class] {
+                0..=10 => (0, 0.01),
+                11..=100 => (1, 0.1),
+                _ => (2, 1.0),
+            };
+            let background: Vec<usize> = (0..labels.len()).filter(|&n| labels[n] == 0).collect();
+            let count = (share * background.len() as f64) as usize;
+            // Drawn if fewer than `count` background RoIs have a smaller hash.
+            let key = |place: usize| hash(KEY, group, place as u64);
+            let mine = key(background.iter().position(|&n| n == row).unwrap());
+            f64::from((0..background.len()).filter(|&place| key(place) < mine).count() < count)
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    threshold: f64,
+    background: Background,
+    background_logit: bool,
+    counts: Vec<u64>,
+}
+
+fn reference(z: &[f32], labels: &[u32], case: &Case) -> (f64, Vec<f64>) {
+    let columns = z.len() / labels.len();
+    let rows = labels.len() as f64;
+    let (mut value, mut gradient) = (0.0, Vec::new());
+    for (place, &z) in z.iter().enumerate() {
+        let (row, column) = (place / columns, place % columns);
+        let z = f64::from(z);
+        let label = labels[row] as usize;
+        let own = if case.background_logit { column == label } else { column + 1 == label };
+        let p = 1.0 / (1.0 + (-z).exp());
+        let w = weight(z, row, column, labels, case);
+        value -= w * if own { p.ln() } else { (1.0 - p).ln() } / rows;
+        gradient.push(w * (p - f64::from(own)) / rows);
+    }
+    (value, gradient)
+}
+
+fn batches() -> impl Strategy<Value = (Vec<f32>, Vec<u32>, Case)> {
+    let backgrounds =
+        prop_oneof![Just(Background::Adaptive), Just(Background::FrequencySampled), Just(Background::Dense)];
+    let counts = prop::collection::vec(prop_oneof![0_u64..=10, 11_u64..=100, 101_u64..=5000], 1..6);
+    // 0: any labels, 1: no foreground, 2: no background, 3: one class.
+    (1_usize..150, counts, any::<bool>(), backgrounds, 0.0..=1.0_f64, 0..4).prop_flat_map(
+        |(rows, counts, background_logit, background, threshold, kind)| {
+            let classes = counts.len() as u32;
+            let labels = match kind {
+                0 => (0..=classes).boxed(),
+                1 => Just(0).boxed(),
+                2 => (1..=classes).boxed(),
+                _ => Just(classes).boxed(),
+            };
+            let columns = counts.len() + usize::from(background_logit);
+            let case = Case { threshold, background, background_logit, counts };
+            let z = prop::collection::vec(-6.0_f32..6.0, rows * columns);
+            (z, prop::collection::vec(labels, rows), Just(case))
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    #[test]
+    fn acsl_equals_its_definition((z, labels, case) in batches()) {
+        // A score within rounding of the threshold may fall on either side in f32.
+        let near = |z: &f32| (1.0 / (1.0 + (-f64::from(*z)).exp()) - case.threshold).abs() < 1e-6;
+        prop_assume!(!z.iter().any(near));
+        let loss = acsl(case.threshold, case.background, case.background_logit, &case.counts);
+        let (value, gradient) = evaluate(&loss, &z, &labels, case.counts.len());
+        let (expected, expected_gradient) = reference(&z, &labels, &case);
+        prop_assert!((value - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{value} is not {expected}");
+        for (found, expected) in gradient.iter().zip(expected_gradient) {
+            prop_assert!((f64::from(*found) - expected).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn threshold_zero_with_dense_or_adaptive_background_is_bce_exactly((z, labels, case) in batches()) {
+        prop_assume!(case.background != Background::FrequencySampled);
+        let classes = case.counts.len();
+        let context = ClassContext { num_classes: classes, image_counts: None };
+        let config = SigmoidBceConfig { background_logit: case.background_logit };
+        let bce = LossConfig::SigmoidBce(config).build(&context).unwrap();
+        let loss = acsl(0.0, case.background, case.background_logit, &case.counts);
+        prop_assert_eq!(evaluate(&loss, &z, &labels, classes), evaluate(bce.as_ref(), &z, &labels, classes));
+    }
+}
+
+#[test]
+fn gradients_are_finite_differences() {
+    let z: Vec<f32> = (0..20).map(|i| ((i * 37 % 23) as f32 - 11.0) / 4.0).collect();
+    let labels = [0, 2, 4, 1];
+    let context = ClassContext { num_classes: 4, image_counts: Some(&[3, 50, 500, 7]) };
+    let configs = [
+        LossConfig::SoftmaxCrossEntropy,
+        LossConfig::SigmoidBce(SigmoidBceConfig { background_logit: true }),
+        LossConfig::Acsl(AcslConfig { background: Background::Adaptive, ..Default::default() }),
+        LossConfig::Acsl(AcslConfig { background: Background::Dense, ..Default::default() }),
+        LossConfig::Acsl(AcslConfig::default()),
+    ];
+    for config in configs {
+        let loss = config.build(&context).unwrap();
+        let gradient = evaluate(loss.as_ref(), &z, &labels, 4).1;
+        for place in 0..z.len() {
+            let moved = |by: f32| {
+                let mut z = z.clone();
+                z[place] += by;
+                evaluate(loss.as_ref(), &z, &labels, 4).0
+            };
+            let difference = (moved(0.01) - moved(-0.01)) / 0.02;
+            assert!((difference - f64::from(gradient[place])).abs() < 1e-3, "{config:?} at {place}");
+        }
+    }
+}
+
+#[test]
+fn zero_logits_have_the_gradient_of_the_formula() {
+    // |z| and max(z, 0) have no derivative at 0; sigmoid(0) - t does.
+    let loss = acsl(0.0, Background::Adaptive, false, &[1, 1]);
+    assert_eq!(evaluate(&loss, &[0.0, 0.0], &[1], 2).1, [-0.5, 0.5]);
+}
+
+#[test]
+fn large_logits_stay_finite() {
+    let loss = acsl(0.7, Background::Dense, true, &[1, 1]);
+    let (value, gradient) = evaluate(&loss, &[1e4, -1e4, 500.0], &[2], 2);
+    assert!(value.is_finite() && gradient.iter().all(|g| g.is_finite()), "{value} {gradient:?}");
+}
+
+#[test]
+fn threshold_one_keeps_positives_only() {
+    let loss = acsl(1.0, Background::Adaptive, false, &[1, 1]);
+    assert_eq!(evaluate(&loss, &[0.0, 20.0], &[1], 2).1, [-0.5, 0.0]);
+}
+
+#[test]
+fn kept_negatives_are_counted_by_class() {
+    // 200 background RoIs: 2 suppress the rare class, 20 the common one, 200 the frequent one.
+    let loss = acsl(0.7, Background::FrequencySampled, true, &[5, 50, 500]);
+    let mut labels = vec![0; 200];
+    labels.push(3);
+    // On the foreground RoI only the rare class scores above the threshold.
+    let mut z = vec![-3.0; 201 * 4];
+    z[200 * 4 + 1] = 2.0;
+    let kept = loss.kept_negatives(&logits(&z, 201), &RoiTargets::new(&labels, 3, KEY)).unwrap();
+    assert_eq!(kept.kept, [3, 20, 200]);
+    assert_eq!(kept.total, [201, 201, 200]);
+}
+
+#[test]
+fn draws_change_with_the_step_and_repeat_with_the_key() {
+    let loss = acsl(0.7, Background::FrequencySampled, false, &[5]);
+    let gradient = |step| {
+        let z = logits(&[0.0; 300], 300);
+        let targets = RoiTargets::new(&[0; 300], 1, DrawKey { seed: 1, step });
+        let (value, _) = loss.forward(z.clone(), &targets, &LossState::default()).unwrap();
+        z.grad(&value.backward()).unwrap().into_data().try_to_vec::<f32>().unwrap()
+    };
+    assert_eq!(gradient(3), gradient(3));
+    assert_ne!(gradient(3), gradient(4));
+    assert_eq!(gradient(3).iter().filter(|g| **g > 0.0).count(), 3);
+}
+
+#[test]
+fn no_roi_gives_zero() {
+    for config in [LossConfig::SoftmaxCrossEntropy, LossConfig::Acsl(AcslConfig::default())] {
+        let loss = config.build(&ClassContext { num_classes: 2, image_counts: Some(&[1, 2]) }).unwrap();
+        let z = Tensor::<2>::zeros([0, 3], &Device::flex().autodiff());
+        let targets = RoiTargets::new(&[], 2, KEY);
+        let (value, _) = loss.forward(z, &targets, &LossState::default()).unwrap();
+        assert_eq!(value.into_scalar::<f32>(), 0.0);
+    }
+}
+
+#[test]
+fn scores_are_probabilities_of_the_foreground_classes() {
+    let context = ClassContext { num_classes: 2, image_counts: Some(&[1, 2]) };
+    let z = logits(&[3.0_f32.ln(), 0.0, 0.0], 1).inner();
+    let scores = |config: LossConfig| {
+        config.build(&context).unwrap().scores(z.clone()).into_data().try_to_vec::<f32>().unwrap()
+    };
+    assert_eq!(scores(LossConfig::Acsl(AcslConfig::default())), [0.5, 0.5]);
+    for score in scores(LossConfig::SoftmaxCrossEntropy) {
+        assert!((score - 0.2).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn bad_settings_and_shapes_are_errors() {
+    let context = ClassContext { num_classes: 2, image_counts: None };
+    for threshold in [-0.1, 1.1, f64::NAN] {
+        let config = AcslConfig { threshold, background: Background::Dense, ..Default::default() };
+        let error = Acsl::new(&config, &context).unwrap_err();
+        assert!(error.to_string().contains("`threshold`"), "{error}");
+    }
+    let error = Acsl::new(&AcslConfig::default(), &context).unwrap_err();
+    assert!(matches!(error, LossError::MissingCounts { .. }));
+    let loss = LossConfig::SoftmaxCrossEntropy.build(&context).unwrap();
+    let targets = RoiTargets::new(&[0], 2, KEY);
+    let error = loss.forward(logits(&[0.0; 2], 1), &targets, &LossState::default()).unwrap_err();
+    assert_eq!(error, LossError::Shape { found: [1, 2], expected: [1, 3] });
+}
+
+#[test]
+fn configurations_refuse_unknown_keys() {
+    let parse = |text: &str| serde_json::from_str::<LossConfig>(text);
+    assert!(parse(r#"{"kind": "acsl", "threshold": 0.5, "background": "dense"}"#).is_ok());
+    assert!(parse(r#"{"kind": "acsl", "treshold": 0.5}"#).unwrap_err().to_string().contains("treshold"));
+    assert!(parse(r#"{"kind": "ascl"}"#).unwrap_err().to_string().contains("acsl"));
+}
