@@ -6,20 +6,76 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataError {
-    /// A file or folder cannot be read.
-    #[error("cannot read {path}: {source}")]
+    /// A file or folder cannot be read or written.
+    #[error("cannot {action} {path}: {source}")]
     Io {
+        /// What was tried: read, write, …
+        action: &'static str,
         /// The file.
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
     },
+    /// An annotation file is no valid COCO or LVIS JSON.
+    #[error("{path} is no COCO or LVIS annotation file: {reason}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// The parser's reason, with line and column.
+        reason: String,
+    },
+    /// An entry of an annotation set cannot be used.
+    #[error("{set}: {entry}: {reason}; run `longtail data check` for all findings")]
+    Entry {
+        /// The file, or a word for a set made in memory.
+        set: String,
+        /// The entry, as `annotation 17`.
+        entry: String,
+        /// What is wrong with which field.
+        reason: String,
+    },
+    /// A set without images or classes.
+    #[error("{set} has no {what}; there is nothing to train on or to evaluate")]
+    Empty {
+        /// The file, or a word for a set made in memory.
+        set: String,
+        /// Images or categories.
+        what: &'static str,
+    },
     /// An image file cannot be decoded.
-    #[error("cannot decode image {path}: {reason}; re-download it or remove it from the annotation file")]
+    #[error("cannot decode image {path}: {reason}; replace it or remove it from the annotation file")]
     Decode {
         /// The file.
         path: PathBuf,
         /// The decoder's reason.
         reason: String,
     },
+    /// The pixels have another size than the annotation file says, so that boxes would be wrong.
+    #[error(
+        "image {path} is {} x {} pixels, its annotation says {} x {}; fix width and height, or the file",
+        .found[0], .found[1], .expected[0], .expected[1]
+    )]
+    SizeMismatch {
+        /// The file.
+        path: PathBuf,
+        /// Width and height of the pixels.
+        found: [u32; 2],
+        /// Width and height of the annotation.
+        expected: [u32; 2],
+    },
+    /// A setting is out of range.
+    #[error("data setting `{field}` {reason}")]
+    Setting {
+        /// Key in the recipe.
+        field: &'static str,
+        /// What is wrong and what is accepted.
+        reason: String,
+    },
+}
+
+impl DataError {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { action, path, source }
+    }
 }

@@ -3,22 +3,44 @@
 //! | module | purpose |
 //! | --- | --- |
 //! | [`annotation`] | annotation sets as their files say them: images, boxes, categories |
-//! | [`frequency`] | class counts and the rare / common / frequent groups derived from them |
+//! | [`reader`], [`writer`] | COCO and LVIS JSON |
+//! | [`check`] | everything that is wrong with a set, at once |
+//! | [`frequency`], [`statistics`] | class counts, the rare / common / frequent groups, how long the tail is |
 //! | [`label_map`] | the one place that maps category ids of a file to contiguous labels |
-//! | [`sample`] | decoded pixels with their training targets |
-//! | [`source`] | where the pixels of an image come from |
+//! | [`folder`], [`source`] | where the pixels of an image come from |
+//! | [`dataset`], [`sample`] | images with their training targets |
+//! | [`transform`] | resize, flip, normalise |
+//! | [`sampler`], [`batch`], [`loader`] | which images come when, and batches ahead of the step |
 //! | [`error`] | what can be wrong with data, and where |
 
 pub mod annotation;
+pub mod batch;
+pub mod check;
+pub mod dataset;
 pub mod error;
+pub mod folder;
 pub mod frequency;
 pub mod label_map;
+pub mod loader;
+pub mod reader;
 pub mod sample;
+pub mod sampler;
 pub mod source;
+pub mod statistics;
+pub mod transform;
+pub mod writer;
 
 pub use annotation::{Annotation, AnnotationSet, Category, ImageRecord, Layout};
+pub use batch::{Batch, BatchImage};
+pub use check::{Finding, Severity, check};
+pub use dataset::Dataset;
 pub use error::DataError;
+pub use folder::{ImageFolder, read_image};
 pub use frequency::{ClassCounts, FrequencyGroup};
 pub use label_map::LabelMap;
+pub use loader::Loader;
 pub use sample::{Federated, RgbImage, Sample, Targets};
+pub use sampler::{BatchPlan, Sampler};
 pub use source::ImageSource;
+pub use statistics::Statistics;
+pub use transform::{Resize, Transform};

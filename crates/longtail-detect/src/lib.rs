@@ -1,3 +1,33 @@
-//! Backbones, necks, heads and two-stage detectors with fast CPU operations.
+//! Two-stage object detectors.
+//!
+//! | module | purpose |
+//! | --- | --- |
+//! | [`config`] | every setting of a detector, with defaults and checks |
+//! | [`faster_rcnn`] | the detector: losses, detections, RoI features |
+//! | [`backbone`], [`fpn`] | features of an image |
+//! | [`anchors`], [`rpn`] | proposals |
+//! | [`roi_head`] | features and box regression of regions |
+//! | [`matcher`], [`boxes`], [`nms`] | geometry on the host |
+//! | [`layers`] | convolution with its normalisation, and initial weights |
+//! | [`ops`] | fast operations with hand-written backward passes |
 
+pub mod anchors;
+pub mod backbone;
+pub mod boxes;
+pub mod config;
+pub mod error;
+pub mod faster_rcnn;
+pub mod fpn;
+pub mod layers;
+mod losses;
+pub mod matcher;
+pub mod nms;
 pub mod ops;
+pub mod roi_head;
+pub mod rpn;
+
+pub use config::{FasterRcnnConfig, TestConfig};
+pub use error::DetectError;
+pub use faster_rcnn::{
+    Detections, FasterRcnn, ImageBatch, ImageMeta, Losses, ProposalFeatures, RoiFeatures, TrainOutput,
+};

@@ -1,0 +1,67 @@
+//! Images in a folder.
+
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
+
+use crate::{annotation::ImageRecord, error::DataError, sample::RgbImage, source::ImageSource};
+
+/// JPEG, PNG and WebP files under a folder, by the file names of the annotation file.
+#[derive(Debug, Clone)]
+pub struct ImageFolder {
+    root: PathBuf,
+}
+
+impl ImageFolder {
+    /// Images under `root`.
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Where an image lies: under its name, or, for names with a folder (LVIS v1's `train2017/x.jpg`), without it.
+    pub fn path(&self, file_name: &str) -> PathBuf {
+        let path = self.root.join(file_name);
+        match Path::new(file_name).file_name() {
+            Some(name) if !path.exists() && self.root.join(name).exists() => self.root.join(name),
+            _ => path,
+        }
+    }
+}
+
+impl ImageSource for ImageFolder {
+    fn load(&self, record: &ImageRecord) -> Result<RgbImage, DataError> {
+        let path = self.path(&record.file_name);
+        let image = read_image(&path)?;
+        let (found, expected) = ([image.width, image.height], [record.width, record.height]);
+        if found != expected {
+            return Err(DataError::SizeMismatch { path, found, expected });
+        }
+        Ok(image)
+    }
+}
+
+/// Decodes an image file to upright RGB: EXIF orientation applied, grey and CMYK converted, alpha dropped.
+///
+/// # Errors
+/// If the file is missing, truncated or of another format.
+pub fn read_image(path: &Path) -> Result<RgbImage, DataError> {
+    let broken = |reason: String| DataError::Decode { path: path.to_owned(), reason };
+    let decode = |error: ImageError| match error {
+        ImageError::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
+            DataError::Io { action: "read", path: path.to_owned(), source }
+        }
+        other => broken(other.to_string()),
+    };
+    let reader = ImageReader::open(path)
+        .and_then(ImageReader::with_guessed_format)
+        .map_err(DataError::io("read", path))?;
+    if reader.format().is_none() {
+        return Err(broken("it is no JPEG, PNG or WebP file".into()));
+    }
+    let mut decoder = reader.into_decoder().map_err(decode)?;
+    let orientation = decoder.orientation().map_err(decode)?;
+    let mut image = DynamicImage::from_decoder(decoder).map_err(decode)?;
+    image.apply_orientation(orientation);
+    let rgb = image.into_rgb8();
+    Ok(RgbImage { width: rgb.width(), height: rgb.height(), pixels: rgb.into_raw() })
+}

@@ -1,0 +1,5 @@
+//! Backbones.
+
+pub mod resnet;
+
+pub use resnet::{Layout, ResNet, ResNetConfig, Stem};

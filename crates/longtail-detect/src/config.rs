@@ -1,0 +1,234 @@
+//! Every setting of a detector. Defaults are the published recipe's (Faster R-CNN R50-FPN).
+
+use serde::{Deserialize, Serialize};
+
+use crate::{backbone::ResNetConfig, error::DetectError};
+
+/// A Faster R-CNN with a feature pyramid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FasterRcnnConfig {
+    /// Backbone.
+    pub backbone: ResNetConfig,
+    /// Channels of the feature pyramid.
+    pub fpn_channels: usize,
+    /// Anchors.
+    pub anchors: AnchorConfig,
+    /// Region proposal network.
+    pub rpn: RpnConfig,
+    /// RoI head.
+    pub roi_head: RoiHeadConfig,
+}
+
+/// Anchors: one scale, several aspect ratios at each level.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AnchorConfig {
+    /// Side of the square anchor in strides of its level.
+    pub scale: f32,
+    /// Heights over widths.
+    pub ratios: Vec<f32>,
+}
+
+/// Matching, sampling and proposals of the region proposal network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RpnConfig {
+    /// IoU from which an anchor is an object.
+    pub positive_iou: f32,
+    /// IoU below which an anchor is background.
+    pub negative_iou: f32,
+    /// Anchors sampled an image.
+    pub samples: usize,
+    /// Largest share of objects among them.
+    pub positive_fraction: f32,
+    /// β of the smooth L1 loss.
+    pub smooth_l1_beta: f32,
+    /// Anchors a level that go into NMS in training.
+    pub pre_nms_train: usize,
+    /// Proposals an image in training.
+    pub post_nms_train: usize,
+    /// Anchors a level that go into NMS at test time.
+    pub pre_nms_test: usize,
+    /// Proposals an image at test time.
+    pub post_nms_test: usize,
+    /// IoU of the NMS.
+    pub nms_iou: f32,
+}
+
+/// Sampling, pooling and layers of the RoI head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoiHeadConfig {
+    /// IoU from which a proposal belongs to an object.
+    pub positive_iou: f32,
+    /// RoIs sampled an image.
+    pub samples: usize,
+    /// Largest share of foreground among them.
+    pub positive_fraction: f32,
+    /// Bins along each side of RoIAlign.
+    pub pooled_size: usize,
+    /// Samples along each side of a bin.
+    pub sampling_ratio: usize,
+    /// Shift RoIAlign by half a pixel.
+    pub aligned: bool,
+    /// Side of a region that belongs to P4, in pixels; each halving goes down a level.
+    pub canonical_size: f32,
+    /// Width of the two hidden layers.
+    pub hidden: usize,
+    /// One box regression for all classes instead of one a class.
+    pub class_agnostic: bool,
+    /// Standard deviations that box deltas are divided by.
+    pub box_deviations: [f32; 4],
+    /// β of the smooth L1 loss.
+    pub smooth_l1_beta: f32,
+}
+
+/// Decoding of detections. Evaluation and display are two settings.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TestConfig {
+    /// Detections must score more than this.
+    pub score_threshold: f32,
+    /// IoU of the class-wise NMS.
+    pub nms_iou: f32,
+    /// Detections an image.
+    pub max_detections: usize,
+}
+
+impl Default for FasterRcnnConfig {
+    fn default() -> Self {
+        Self {
+            backbone: ResNetConfig::default(),
+            fpn_channels: 256,
+            anchors: AnchorConfig::default(),
+            rpn: RpnConfig::default(),
+            roi_head: RoiHeadConfig::default(),
+        }
+    }
+}
+
+impl Default for AnchorConfig {
+    fn default() -> Self {
+        Self { scale: 8.0, ratios: vec![0.5, 1.0, 2.0] }
+    }
+}
+
+impl Default for RpnConfig {
+    fn default() -> Self {
+        Self {
+            positive_iou: 0.7,
+            negative_iou: 0.3,
+            samples: 256,
+            positive_fraction: 0.5,
+            smooth_l1_beta: 1.0 / 9.0,
+            pre_nms_train: 2000,
+            post_nms_train: 2000,
+            pre_nms_test: 1000,
+            post_nms_test: 1000,
+            nms_iou: 0.7,
+        }
+    }
+}
+
+impl Default for RoiHeadConfig {
+    fn default() -> Self {
+        Self {
+            positive_iou: 0.5,
+            samples: 512,
+            positive_fraction: 0.25,
+            pooled_size: 7,
+            sampling_ratio: 2,
+            aligned: false,
+            canonical_size: 224.0,
+            hidden: 1024,
+            class_agnostic: false,
+            box_deviations: [0.1, 0.1, 0.2, 0.2],
+            smooth_l1_beta: 1.0,
+        }
+    }
+}
+
+impl Default for TestConfig {
+    fn default() -> Self {
+        Self { score_threshold: 0.0, nms_iou: 0.5, max_detections: 300 }
+    }
+}
+
+impl FasterRcnnConfig {
+    /// A detector for images of about 160 pixels that trains from scratch in minutes on two cores.
+    pub fn small() -> Self {
+        Self {
+            backbone: ResNetConfig::small(),
+            fpn_channels: 64,
+            anchors: AnchorConfig { scale: 4.0, ..AnchorConfig::default() },
+            rpn: RpnConfig {
+                samples: 64,
+                pre_nms_train: 300,
+                post_nms_train: 200,
+                pre_nms_test: 200,
+                post_nms_test: 100,
+                ..RpnConfig::default()
+            },
+            roi_head: RoiHeadConfig {
+                samples: 64,
+                canonical_size: 112.0,
+                hidden: 256,
+                class_agnostic: true,
+                ..RoiHeadConfig::default()
+            },
+        }
+    }
+
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range and what is accepted.
+    pub fn validate(&self) -> Result<(), DetectError> {
+        self.backbone.validate()?;
+        let fraction =
+            |field, value: f32| check(field, value, (0.0..=1.0).contains(&value), "between 0 and 1");
+        let count = |field, value: usize| check(field, value, value > 0, "at least 1");
+        let above_zero = |field, value: f32| check(field, value, value > 0.0 && value.is_finite(), "above 0");
+        count("fpn_channels", self.fpn_channels)?;
+        above_zero("anchors.scale", self.anchors.scale)?;
+        count("anchors.ratios (length)", self.anchors.ratios.len())?;
+        for &ratio in &self.anchors.ratios {
+            above_zero("anchors.ratios", ratio)?;
+        }
+        fraction("rpn.positive_iou", self.rpn.positive_iou)?;
+        let below = self.rpn.negative_iou <= self.rpn.positive_iou && self.rpn.negative_iou >= 0.0;
+        check("rpn.negative_iou", self.rpn.negative_iou, below, "between 0 and rpn.positive_iou")?;
+        count("rpn.samples", self.rpn.samples)?;
+        fraction("rpn.positive_fraction", self.rpn.positive_fraction)?;
+        above_zero("rpn.smooth_l1_beta", self.rpn.smooth_l1_beta)?;
+        count("rpn.pre_nms_train", self.rpn.pre_nms_train)?;
+        count("rpn.post_nms_train", self.rpn.post_nms_train)?;
+        count("rpn.pre_nms_test", self.rpn.pre_nms_test)?;
+        count("rpn.post_nms_test", self.rpn.post_nms_test)?;
+        fraction("rpn.nms_iou", self.rpn.nms_iou)?;
+        fraction("roi_head.positive_iou", self.roi_head.positive_iou)?;
+        count("roi_head.samples", self.roi_head.samples)?;
+        fraction("roi_head.positive_fraction", self.roi_head.positive_fraction)?;
+        count("roi_head.pooled_size", self.roi_head.pooled_size)?;
+        count("roi_head.sampling_ratio", self.roi_head.sampling_ratio)?;
+        above_zero("roi_head.canonical_size", self.roi_head.canonical_size)?;
+        count("roi_head.hidden", self.roi_head.hidden)?;
+        for &deviation in &self.roi_head.box_deviations {
+            above_zero("roi_head.box_deviations", deviation)?;
+        }
+        above_zero("roi_head.smooth_l1_beta", self.roi_head.smooth_l1_beta)
+    }
+}
+
+pub(crate) fn check(
+    field: &'static str,
+    value: impl std::fmt::Display,
+    holds: bool,
+    expected: &str,
+) -> Result<(), DetectError> {
+    if holds {
+        return Ok(());
+    }
+    Err(DetectError::Config { field, reason: format!("is {value}; it must be {expected}") })
+}

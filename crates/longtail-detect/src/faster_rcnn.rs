@@ -1,0 +1,306 @@
+//! Faster R-CNN (Ren et al., NeurIPS 2015) with a feature pyramid.
+
+use std::time::{Duration, Instant};
+
+use burn::{
+    module::Module,
+    nn::Linear,
+    tensor::{Device, Tensor},
+};
+use longtail_data::{BatchImage, Targets};
+use longtail_loss::{ClassificationLoss, DrawKey, KeptNegatives, LossState, RoiTargets};
+use rayon::prelude::*;
+
+use crate::{
+    anchors::anchors,
+    backbone::ResNet,
+    boxes::{BoxCoder, Xyxy, clip},
+    config::{FasterRcnnConfig, TestConfig},
+    error::DetectError,
+    fpn::FeaturePyramid,
+    layers::Initializer,
+    nms::suppress,
+    roi_head::{RoiHead, SampledRois, sample_rois},
+    rpn::{self, Phase, RpnHead, RpnOutput},
+};
+
+/// Images of a batch, padded to one size.
+pub struct ImageBatch {
+    /// Normalised pixels, `[N, 3, H, W]`.
+    pub pixels: Tensor<4>,
+    /// Height and width of every image inside the padding.
+    pub sizes: Vec<[u32; 2]>,
+}
+
+/// How to bring detections back to the original image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImageMeta {
+    /// Height and width of the original.
+    pub original_size: [u32; 2],
+    /// Size in the batch over original size, along x and y.
+    pub scale: [f32; 2],
+}
+
+impl From<&BatchImage> for ImageMeta {
+    fn from(image: &BatchImage) -> Self {
+        Self { original_size: [image.original_height, image.original_width], scale: image.scale }
+    }
+}
+
+/// Detections of an image, best first.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Detections {
+    /// x1, y1, x2, y2 in pixels of the original image.
+    pub boxes: Vec<Xyxy>,
+    /// Labels in `0..C`.
+    pub labels: Vec<u32>,
+    /// Scores in `0..=1`.
+    pub scores: Vec<f32>,
+}
+
+/// Loss terms of a step.
+pub struct Losses {
+    terms: [(&'static str, Tensor<1>); 4],
+}
+
+impl Losses {
+    /// Terms by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Tensor<1>)> {
+        self.terms.iter().map(|(name, term)| (*name, term))
+    }
+
+    /// Their sum, each with weight 1.
+    pub fn total(self) -> Tensor<1> {
+        let [(_, a), (_, b), (_, c), (_, d)] = self.terms;
+        a + b + c + d
+    }
+}
+
+/// What a training step gives.
+pub struct TrainOutput {
+    /// Loss terms.
+    pub losses: Losses,
+    /// State of the classification loss after the step.
+    pub loss_state: LossState,
+    /// Negatives that pushed their class down, if the loss selects.
+    pub kept_negatives: Option<KeptNegatives>,
+    /// Time spent on the host: matching, sampling, proposals, NMS.
+    pub host_time: Duration,
+}
+
+/// Features of sampled RoIs, as the classifier sees them in training.
+pub struct RoiFeatures {
+    /// `[R, D]`.
+    pub features: Tensor<2>,
+    /// 0 for background, `c + 1` for class c.
+    pub labels: Vec<u32>,
+    /// Time spent on the host.
+    pub host_time: Duration,
+}
+
+/// Features of all proposals of a batch, from which any classifier makes detections.
+pub struct ProposalFeatures {
+    /// `[R, D]`.
+    pub features: Tensor<2>,
+    /// Box regression of every proposal, `[R × 4]` or `[R × 4C]`.
+    deltas: Vec<f32>,
+    /// Image and box of every proposal, image by image.
+    rois: Vec<(usize, Xyxy)>,
+    /// Height and width of every image inside the padding.
+    sizes: Vec<[u32; 2]>,
+}
+
+/// The detector.
+#[derive(Module, Debug)]
+pub struct FasterRcnn {
+    backbone: ResNet,
+    pyramid: FeaturePyramid,
+    rpn: RpnHead,
+    roi_head: RoiHead,
+    #[module(skip)]
+    config: FasterRcnnConfig,
+    num_classes: usize,
+}
+
+impl FasterRcnnConfig {
+    /// A detector with initial weights from `seed`. `outputs` is the width of the classifier, as its loss says.
+    pub fn init(&self, num_classes: usize, outputs: usize, seed: u64, device: &Device) -> FasterRcnn {
+        let mut initializer = Initializer::new(seed, device);
+        let initializer = &mut initializer;
+        FasterRcnn {
+            backbone: self.backbone.init(initializer),
+            pyramid: FeaturePyramid::new(self.backbone.channels(), self.fpn_channels, initializer),
+            rpn: RpnHead::new(self.fpn_channels, self.anchors.ratios.len(), initializer),
+            roi_head: RoiHead::new(&self.roi_head, self.fpn_channels, num_classes, outputs, initializer),
+            config: self.clone(),
+            num_classes,
+        }
+    }
+}
+
+impl FasterRcnn {
+    /// Losses of a batch. `loss_state` is that of the classification loss before the step; `draw` decides every
+    /// random choice.
+    ///
+    /// # Errors
+    /// If the classification loss does not fit the classifier.
+    pub fn forward_train(
+        &self,
+        images: &ImageBatch,
+        targets: &[Targets],
+        loss: &dyn ClassificationLoss,
+        loss_state: &LossState,
+        draw: DrawKey,
+    ) -> Result<TrainOutput, DetectError> {
+        let (levels, anchors, output) = self.features(images);
+        let began = Instant::now();
+        let samples = rpn::sample_anchors(&self.config.rpn, &anchors, targets, draw);
+        let sampled = self.sample(&output, &anchors, images, targets, draw);
+        let host_time = began.elapsed();
+
+        let rpn_losses = rpn::losses(&self.config.rpn, &output, &samples);
+        let config = &self.config.roi_head;
+        let features = self.roi_head.features(config, &levels, &sampled.rois);
+        let logits = self.roi_head.classifier.forward(features.clone());
+        let roi_targets = RoiTargets::new(&sampled.labels, self.num_classes, draw);
+        let kept_negatives = loss.kept_negatives(&logits, &roi_targets);
+        let (classification, loss_state) = loss.forward(logits, &roi_targets, loss_state)?;
+        let boxes = self.roi_head.box_loss(config, &features, &sampled);
+        let terms = [
+            ("rpn_objectness", rpn_losses.objectness),
+            ("rpn_boxes", rpn_losses.boxes),
+            ("classification", classification),
+            ("boxes", boxes),
+        ];
+        Ok(TrainOutput { losses: Losses { terms }, loss_state, kept_negatives, host_time })
+    }
+
+    /// Features and labels of the RoIs that a training step would sample.
+    pub fn roi_features(&self, images: &ImageBatch, targets: &[Targets], draw: DrawKey) -> RoiFeatures {
+        let (levels, anchors, output) = self.features(images);
+        let began = Instant::now();
+        let sampled = self.sample(&output, &anchors, images, targets, draw);
+        let host_time = began.elapsed();
+        let features = self.roi_head.features(&self.config.roi_head, &levels, &sampled.rois);
+        RoiFeatures { features, labels: sampled.labels, host_time }
+    }
+
+    /// Features of the proposals of a batch.
+    pub fn propose_features(&self, images: &ImageBatch) -> ProposalFeatures {
+        let (levels, anchors, output) = self.features(images);
+        let proposals = rpn::proposals(&self.config.rpn, &output, &anchors, &images.sizes, Phase::Test);
+        let rois: Vec<(usize, Xyxy)> = proposals
+            .into_iter()
+            .enumerate()
+            .flat_map(|(image, boxes)| boxes.into_iter().map(move |b| (image, b)))
+            .collect();
+        let features = self.roi_head.features(&self.config.roi_head, &levels, &rois);
+        let deltas = self.roi_head.regression.forward(features.clone()).into_data();
+        let deltas = deltas.try_to_vec::<f32>().expect("deltas are f32");
+        ProposalFeatures { features, deltas, rois, sizes: images.sizes.clone() }
+    }
+
+    /// Detections of every image from class scores `[R × C]` of its proposals.
+    pub fn detect(
+        &self,
+        proposals: &ProposalFeatures,
+        scores: &[f32],
+        meta: &[ImageMeta],
+        test: &TestConfig,
+    ) -> Vec<Detections> {
+        (0..meta.len())
+            .into_par_iter()
+            .map(|image| self.detect_image(proposals, scores, image, &meta[image], test))
+            .collect()
+    }
+
+    fn detect_image(
+        &self,
+        proposals: &ProposalFeatures,
+        scores: &[f32],
+        image: usize,
+        meta: &ImageMeta,
+        test: &TestConfig,
+    ) -> Detections {
+        let (classes, head) = (self.num_classes, &self.config.roi_head);
+        let coder = BoxCoder { deviations: head.box_deviations };
+        let (size, [scale_x, scale_y]) = (proposals.sizes[image], meta.scale);
+        let columns = if head.class_agnostic { 1 } else { classes };
+        let mine: Vec<usize> = (0..proposals.rois.len()).filter(|&r| proposals.rois[r].0 == image).collect();
+        // Boxes by proposal (and class), candidates by score; equal scores keep the order of proposals and classes.
+        let boxes: Vec<Xyxy> = mine
+            .iter()
+            .flat_map(|&roi| {
+                let deltas = &proposals.deltas[roi * columns * 4..(roi + 1) * columns * 4];
+                let reference = proposals.rois[roi].1;
+                deltas.chunks_exact(4).map(move |deltas| {
+                    let [x1, y1, x2, y2] = clip(&coder.decode(&reference, deltas), size);
+                    let original = [x1 / scale_x, y1 / scale_y, x2 / scale_x, y2 / scale_y];
+                    clip(&original, meta.original_size)
+                })
+            })
+            .collect();
+        let mut candidates: Vec<(f32, u32)> = Vec::new();
+        for (place, &roi) in mine.iter().enumerate() {
+            for (class, &score) in scores[roi * classes..(roi + 1) * classes].iter().enumerate() {
+                if score > test.score_threshold {
+                    candidates.push((score, (place * classes + class) as u32));
+                }
+            }
+        }
+        candidates.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        let class_of = |candidate: usize| candidates[candidate].1 as usize % classes;
+        let box_of = |candidate: usize| {
+            let place = candidates[candidate].1 as usize / classes;
+            boxes[if head.class_agnostic { place } else { place * classes + class_of(candidate) }]
+        };
+        let by_candidate: Vec<Xyxy> = (0..candidates.len()).map(box_of).collect();
+        let order: Vec<usize> = (0..candidates.len())
+            .filter(|&i| by_candidate[i][2] > by_candidate[i][0] && by_candidate[i][3] > by_candidate[i][1])
+            .collect();
+        let kept = suppress(&by_candidate, &order, class_of, test.nms_iou, test.max_detections);
+        Detections {
+            boxes: kept.iter().map(|&i| by_candidate[i]).collect(),
+            labels: kept.iter().map(|&i| class_of(i) as u32).collect(),
+            scores: kept.iter().map(|&i| candidates[i].0).collect(),
+        }
+    }
+
+    /// The last classification layer, `[D, K]`.
+    pub fn classifier(&self) -> &Linear {
+        &self.roi_head.classifier
+    }
+
+    /// The same detector with another last classification layer.
+    pub fn with_classifier(mut self, classifier: Linear) -> Self {
+        self.roi_head.classifier = classifier;
+        self
+    }
+
+    /// Settings of the detector.
+    pub fn config(&self) -> &FasterRcnnConfig {
+        &self.config
+    }
+
+    fn features(&self, images: &ImageBatch) -> ([Tensor<4>; 5], Vec<Vec<Xyxy>>, RpnOutput) {
+        let levels = self.pyramid.forward(self.backbone.forward(images.pixels.clone()));
+        let sizes = std::array::from_fn(|level| {
+            let [_, _, height, width] = levels[level].dims();
+            [height, width]
+        });
+        let output = self.rpn.forward(&levels);
+        (levels, anchors(&self.config.anchors, &sizes), output)
+    }
+
+    fn sample(
+        &self,
+        output: &RpnOutput,
+        anchors: &[Vec<Xyxy>],
+        images: &ImageBatch,
+        targets: &[Targets],
+        draw: DrawKey,
+    ) -> SampledRois {
+        let proposals = rpn::proposals(&self.config.rpn, output, anchors, &images.sizes, Phase::Train);
+        sample_rois(&self.config.roi_head, &proposals, targets, draw)
+    }
+}

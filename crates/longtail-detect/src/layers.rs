@@ -1,0 +1,187 @@
+//! Convolution with its normalisation, and initial weights.
+
+use burn::{
+    module::{Module, Param, RunningState},
+    nn::{Linear, LinearConfig},
+    tensor::{Device, Tensor, TensorData},
+};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Normal};
+use serde::{Deserialize, Serialize};
+
+use crate::ops::{self, ConvOptions};
+
+/// Added to the variance in batch normalisation.
+const EPSILON: f32 = 1e-5;
+/// Weight of the newest batch in the running statistics.
+const MOMENTUM: f32 = 0.1;
+
+/// Draws initial weights, the same for the same seed on every machine.
+pub struct Initializer {
+    generator: ChaCha8Rng,
+    device: Device,
+}
+
+impl Initializer {
+    /// A source of weights on `device`.
+    pub fn new(seed: u64, device: &Device) -> Self {
+        Self { generator: ChaCha8Rng::seed_from_u64(seed), device: device.clone() }
+    }
+
+    /// Normally distributed values around 0.
+    pub fn normal<const D: usize>(&mut self, shape: [usize; D], deviation: f32) -> Param<Tensor<D>> {
+        let normal = Normal::new(0.0, deviation).expect("a standard deviation is finite");
+        let count = shape.iter().product();
+        let values: Vec<f32> = normal.sample_iter(&mut self.generator).take(count).collect();
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, shape), &self.device))
+    }
+
+    /// The same value everywhere.
+    pub fn constant(&self, length: usize, value: f32) -> Param<Tensor<1>> {
+        Param::from_tensor(Tensor::full([length], value, &self.device))
+    }
+
+    /// A linear layer `[inputs, outputs]` with normal weights and zero bias.
+    pub fn linear(&mut self, inputs: usize, outputs: usize, deviation: f32) -> Linear {
+        let mut linear = LinearConfig::new(inputs, outputs).init(&self.device);
+        linear.weight = self.normal([inputs, outputs], deviation);
+        linear.bias = Some(self.constant(outputs, 0.0));
+        linear
+    }
+}
+
+/// How a backbone normalises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Normalization {
+    /// Batch statistics in training, running statistics otherwise.
+    Batch,
+    /// Running statistics always, nothing trained: a fixed scale and shift, for pretrained weights.
+    Frozen,
+}
+
+/// Batch normalisation with an optional residual and ReLU.
+#[derive(Module, Debug)]
+pub struct BatchNorm {
+    gamma: Param<Tensor<1>>,
+    beta: Param<Tensor<1>>,
+    running_mean: RunningState<Tensor<1>>,
+    running_variance: RunningState<Tensor<1>>,
+    frozen: bool,
+}
+
+impl BatchNorm {
+    fn new(channels: usize, normalization: Normalization, initializer: &Initializer) -> Self {
+        let device = &initializer.device;
+        Self {
+            gamma: initializer.constant(channels, 1.0),
+            beta: initializer.constant(channels, 0.0),
+            running_mean: RunningState::new(Tensor::zeros([channels], device)),
+            running_variance: RunningState::new(Tensor::ones([channels], device)),
+            frozen: normalization == Normalization::Frozen,
+        }
+    }
+
+    fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool) -> Tensor<4> {
+        if self.frozen || !x.is_autodiff() {
+            let scale = self.gamma.val() / (self.running_variance.value() + EPSILON).sqrt();
+            let shift = self.beta.val() - self.running_mean.value() * scale.clone();
+            return ops::affine(x, scale, shift, residual, relu);
+        }
+        let [batch, channels, height, width] = x.dims();
+        let statistics = ops::statistics(x.clone());
+        let count = (batch * height * width) as f32;
+        let row =
+            |index: usize| statistics.clone().slice([index..index + 1, 0..channels]).reshape([channels]);
+        // The running variance is the unbiased one, as in PyTorch.
+        blend(&self.running_mean, row(0));
+        blend(&self.running_variance, row(1) * (count / (count - 1.0).max(1.0)));
+        ops::batch_norm(x, self.gamma.val(), self.beta.val(), residual, statistics, EPSILON, relu)
+    }
+}
+
+/// Moves a running statistic towards that of the batch.
+fn blend(running: &RunningState<Tensor<1>>, of_batch: Tensor<1>) {
+    running.update(running.value() * (1.0 - MOMENTUM) + of_batch * MOMENTUM);
+    // An update becomes visible with the next one unless asked for; a checkpoint must not miss it.
+    running.value_sync();
+}
+
+/// A convolution without bias, followed by batch normalisation.
+#[derive(Module, Debug)]
+pub struct ConvNorm {
+    weight: Param<Tensor<4>>,
+    norm: BatchNorm,
+    stride: usize,
+    groups: usize,
+}
+
+impl ConvNorm {
+    /// A convolution with a square kernel, padded to keep the size at stride 1.
+    pub fn new(
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        stride: usize,
+        groups: usize,
+        normalization: Normalization,
+        initializer: &mut Initializer,
+    ) -> Self {
+        // He et al. 2015, fan out, as PyTorch's ResNets.
+        let deviation = (2.0 / (outputs / groups * kernel * kernel) as f32).sqrt();
+        Self {
+            weight: initializer.normal([outputs, inputs / groups, kernel, kernel], deviation),
+            norm: BatchNorm::new(outputs, normalization, initializer),
+            stride,
+            groups,
+        }
+    }
+
+    /// `[relu](norm(conv(x)) + residual)`.
+    pub fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool) -> Tensor<4> {
+        let y = convolve(x, &self.weight, None, self.stride, self.groups);
+        self.norm.forward(y, residual, relu)
+    }
+}
+
+/// A convolution with bias and stride 1.
+#[derive(Module, Debug)]
+pub struct Conv {
+    weight: Param<Tensor<4>>,
+    bias: Param<Tensor<1>>,
+}
+
+impl Conv {
+    /// A convolution with a square kernel, padded to keep the size; normal weights, zero bias.
+    pub fn new(
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        deviation: f32,
+        initializer: &mut Initializer,
+    ) -> Self {
+        Self {
+            weight: initializer.normal([outputs, inputs, kernel, kernel], deviation),
+            bias: initializer.constant(outputs, 0.0),
+        }
+    }
+
+    /// `conv(x) + bias`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        convolve(x, &self.weight, Some(&self.bias), 1, 1)
+    }
+}
+
+fn convolve(
+    x: Tensor<4>,
+    weight: &Param<Tensor<4>>,
+    bias: Option<&Param<Tensor<1>>>,
+    stride: usize,
+    groups: usize,
+) -> Tensor<4> {
+    let weight = weight.val();
+    let [_, _, kernel, _] = weight.dims();
+    let options = ConvOptions { stride: [stride; 2], padding: [kernel / 2; 2], groups, bias: bias.is_some() };
+    ops::conv2d(x, weight, bias.map(Param::val), options)
+}

@@ -1,0 +1,190 @@
+//! The box head: two hidden layers over RoIAlign features, a classifier and a box regression.
+
+use burn::{
+    module::Module,
+    nn::Linear,
+    tensor::{Int, Tensor, TensorData, activation::relu},
+};
+use longtail_data::Targets;
+use longtail_loss::DrawKey;
+use rayon::prelude::*;
+
+use crate::{
+    boxes::{BoxCoder, Xyxy, area},
+    config::RoiHeadConfig,
+    fpn::STRIDES,
+    layers::Initializer,
+    losses::smooth_l1,
+    matcher::{match_boxes, sample},
+    ops::{LEVELS, RoiAlignOptions, roi_align},
+};
+
+/// Level of a region of the canonical size, counted from P2 (Lin et al., CVPR 2017: P4).
+const CANONICAL_LEVEL: f32 = 2.0;
+
+/// The layers.
+#[derive(Module, Debug)]
+pub struct RoiHead {
+    hidden: Vec<Linear>,
+    pub(crate) classifier: Linear,
+    pub(crate) regression: Linear,
+}
+
+/// RoIs of a batch, drawn for the losses.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SampledRois {
+    /// Box and image of every RoI.
+    pub rois: Vec<(usize, Xyxy)>,
+    /// 0 for background, `c + 1` for class c.
+    pub labels: Vec<u32>,
+    /// Places of the foreground RoIs.
+    pub foreground: Vec<usize>,
+    /// Their target deltas, `[foreground × 4]`.
+    pub deltas: Vec<f32>,
+}
+
+impl RoiHead {
+    /// A head over `channels` features with a classifier of `outputs` columns.
+    pub fn new(
+        config: &RoiHeadConfig,
+        channels: usize,
+        num_classes: usize,
+        outputs: usize,
+        initializer: &mut Initializer,
+    ) -> Self {
+        let inputs = channels * config.pooled_size * config.pooled_size;
+        // He et al. 2015 for the hidden layers; the standard deviations of Fast R-CNN for the outputs.
+        let mut hidden =
+            |inputs: usize| initializer.linear(inputs, config.hidden, (2.0 / inputs as f32).sqrt());
+        let hidden = vec![hidden(inputs), hidden(config.hidden)];
+        let regressions = if config.class_agnostic { 4 } else { 4 * num_classes };
+        Self {
+            hidden,
+            classifier: initializer.linear(config.hidden, outputs, 0.01),
+            regression: initializer.linear(config.hidden, regressions, 0.001),
+        }
+    }
+
+    /// Features of regions, `[R, hidden]`: what the classifier sees.
+    pub fn features(
+        &self,
+        config: &RoiHeadConfig,
+        levels: &[Tensor<4>; 5],
+        rois: &[(usize, Xyxy)],
+    ) -> Tensor<2> {
+        let device = levels[0].device();
+        let mut rows = Vec::with_capacity(rois.len() * 6);
+        for (image, roi) in rois {
+            rows.extend([level_of(roi, config.canonical_size) as f32, *image as f32]);
+            rows.extend(roi);
+        }
+        let regions = Tensor::from_data(TensorData::new(rows, [rois.len(), 6]), &device);
+        let options = RoiAlignOptions {
+            output: config.pooled_size,
+            sampling: config.sampling_ratio,
+            aligned: config.aligned,
+            scales: std::array::from_fn(|level| 1.0 / STRIDES[level] as f32),
+        };
+        let pyramid: [Tensor<4>; LEVELS] = std::array::from_fn(|level| levels[level].clone());
+        let pooled = roi_align(pyramid, regions, options).flatten::<2>(1, 3);
+        self.hidden.iter().fold(pooled, |x, layer| relu(layer.forward(x)))
+    }
+
+    /// Smooth L1 over the foreground RoIs, divided by the number of all RoIs.
+    pub fn box_loss(&self, config: &RoiHeadConfig, features: &Tensor<2>, sampled: &SampledRois) -> Tensor<1> {
+        let predicted = self.regression.forward(features.clone());
+        if sampled.foreground.is_empty() {
+            return predicted.sum() * 0.0;
+        }
+        let device = predicted.device();
+        let [rois, columns] = predicted.dims();
+        let places: Vec<i32> = sampled
+            .foreground
+            .iter()
+            .map(|&roi| {
+                let class = if config.class_agnostic { 0 } else { sampled.labels[roi] as usize - 1 };
+                (roi * columns / 4 + class) as i32
+            })
+            .collect();
+        let places = Tensor::<1, Int>::from_data(TensorData::from(places.as_slice()), &device);
+        let predicted = predicted.reshape([rois * columns / 4, 4]).select(0, places);
+        let target = TensorData::new(sampled.deltas.clone(), [sampled.foreground.len(), 4]);
+        smooth_l1(predicted, Tensor::from_data(target, &device), config.smooth_l1_beta) / rois as f32
+    }
+}
+
+/// Draws RoIs among the proposals and the ground truth boxes of every image.
+pub fn sample_rois(
+    config: &RoiHeadConfig,
+    proposals: &[Vec<Xyxy>],
+    targets: &[Targets],
+    draw: DrawKey,
+) -> SampledRois {
+    let coder = BoxCoder { deviations: config.box_deviations };
+    let per_image: Vec<_> = proposals
+        .par_iter()
+        .zip(targets)
+        .enumerate()
+        .map(|(image, (proposals, targets))| {
+            // The ground truth comes along: early in training nothing else would match.
+            let candidates = [proposals.as_slice(), &targets.boxes].concat();
+            let iou = config.positive_iou;
+            let matches = match_boxes(&candidates, targets, iou, iou, false);
+            let purpose = 1001 + 2 * image as u64;
+            let sampled = sample(&matches, config.samples, config.positive_fraction, draw, purpose);
+            (candidates, sampled)
+        })
+        .collect();
+    let mut all = SampledRois::default();
+    for (image, (candidates, sampled)) in per_image.iter().enumerate() {
+        for &(place, truth) in &sampled.objects {
+            all.foreground.push(all.rois.len());
+            all.rois.push((image, candidates[place]));
+            all.labels.push(targets[image].labels[truth] + 1);
+            all.deltas.extend(coder.encode(&candidates[place], &targets[image].boxes[truth]));
+        }
+        for &place in &sampled.background {
+            all.rois.push((image, candidates[place]));
+            all.labels.push(0);
+        }
+    }
+    all
+}
+
+/// Level that a region is read from, 0 for P2.
+fn level_of(roi: &Xyxy, canonical_size: f32) -> usize {
+    let level = (CANONICAL_LEVEL + (area(roi).sqrt() / canonical_size).log2() + 1e-6).floor();
+    level.clamp(0.0, (LEVELS - 1) as f32) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_regions_are_read_from_coarse_levels() {
+        let square = |side: f32| [0.0, 0.0, side, side];
+        let levels: Vec<usize> = [20.0, 111.0, 112.0, 223.0, 224.0, 448.0, 2000.0]
+            .iter()
+            .map(|&s| level_of(&square(s), 224.0))
+            .collect();
+        assert_eq!(levels, [0, 0, 1, 1, 2, 3, 3]);
+        assert_eq!(level_of(&[0.0; 4], 224.0), 0);
+    }
+
+    #[test]
+    fn sampled_rois_carry_labels_and_deltas() {
+        let targets =
+            Targets { boxes: vec![[10.0, 10.0, 30.0, 30.0]], labels: vec![6], ..Targets::default() };
+        let proposals =
+            vec![vec![[11.0, 10.0, 31.0, 30.0], [50.0, 50.0, 60.0, 60.0]], vec![[0.0, 0.0, 9.0, 9.0]]];
+        let config = RoiHeadConfig { samples: 8, positive_fraction: 0.5, ..RoiHeadConfig::default() };
+        let sampled = sample_rois(&config, &proposals, &[targets, Targets::default()], DrawKey::default());
+        assert_eq!(sampled.labels, [7, 7, 0, 0]);
+        assert_eq!(sampled.foreground, [0, 1]);
+        assert_eq!(sampled.rois[1], (0, [10.0, 10.0, 30.0, 30.0]));
+        assert_eq!(sampled.rois[3], (1, [0.0, 0.0, 9.0, 9.0]));
+        // Half a twentieth of the side, in standard deviations of 0.1.
+        assert!((sampled.deltas[0] + 0.5).abs() < 1e-5 && sampled.deltas[4] == 0.0);
+    }
+}
