@@ -1,0 +1,100 @@
+//! The evaluators against the numbers of PyPI `lvis` 0.5.3 and `pycocotools` 2.0.11, bit for bit.
+//!
+//! `LONGTAIL_EVAL_FIXTURES` may name a folder with more cases in the same layout.
+
+use std::path::{Path, PathBuf};
+
+use longtail_data::AnnotationSet;
+use longtail_eval::{Detection, EvalReport, Protocol, evaluate, read_detections};
+use serde_json::Value;
+
+fn folders() -> Vec<PathBuf> {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let more = std::env::var_os("LONGTAIL_EVAL_FIXTURES").map(PathBuf::from);
+    [Some(own), more].into_iter().flatten().collect()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Compares every expected number; -1 of the references is "undefined" here.
+fn assert_same(case: &str, report: &EvalReport, expected: &Value) {
+    let same = |what: &str, found: Option<f64>, expected: &Value| {
+        let expected = expected.as_f64().unwrap();
+        let found = found.unwrap_or(-1.0);
+        assert_eq!(
+            found.to_bits(),
+            expected.to_bits(),
+            "{case}: {what} is {found}, the reference says {expected}"
+        );
+    };
+    let metrics = expected["summary"].as_object().unwrap();
+    assert!(metrics.len() >= 12, "{case}");
+    for (name, value) in metrics {
+        // The fixtures of COCO leave the cap out of the recalls by area.
+        let ours =
+            if matches!(name.as_str(), "ARs" | "ARm" | "ARl") { format!("{name}@100") } else { name.clone() };
+        assert!(report.metrics.contains_key(&ours), "{case}: no {ours}");
+        same(name, report.metric(&ours), value);
+    }
+    let category = |id: &str| {
+        let id: i64 = id.parse().unwrap();
+        report.per_category.iter().find(|c| c.category_id == id).unwrap()
+    };
+    for (id, values) in expected["per_category"].as_object().into_iter().flatten() {
+        same(&format!("AP of {id}"), category(id).ap, &values["AP"]);
+        same(&format!("AP50 of {id}"), category(id).ap50, &values["AP50"]);
+        same(&format!("AR of {id}"), category(id).ar, &values["AR"]);
+    }
+    for (id, value) in expected["per_category_AP"].as_object().into_iter().flatten() {
+        same(&format!("AP of {id}"), category(id).ap, value);
+    }
+}
+
+#[test]
+fn lvis_tiny_cases() {
+    for folder in folders() {
+        let truth = AnnotationSet::read(&folder.join("lvis/tiny_gt.json")).unwrap();
+        let cases = json(&folder.join("lvis/tiny_cases.json"));
+        assert!(cases.as_object().unwrap().len() >= 8);
+        for (name, case) in cases.as_object().unwrap() {
+            let detections: Vec<Detection> = serde_json::from_value(case["detections"].clone()).unwrap();
+            assert_same(name, &evaluate(Protocol::Lvis, &truth, &detections).unwrap(), case);
+        }
+    }
+}
+
+#[test]
+fn lvis_validation_images() {
+    let mut compared = 0;
+    for folder in folders() {
+        let truth = AnnotationSet::read(&folder.join("lvis/gt_val100_boxes.json")).unwrap();
+        let cases = json(&folder.join("lvis/expected_val100.json"));
+        for (name, case) in cases.as_object().unwrap() {
+            if case["max_dets"] == 300 {
+                let file = case["results_file"].as_str().unwrap();
+                let detections = read_detections(&folder.join("lvis").join(file)).unwrap();
+                assert_same(name, &evaluate(Protocol::Lvis, &truth, &detections).unwrap(), case);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared > 0);
+}
+
+#[test]
+fn coco_cases() {
+    let mut compared = 0;
+    for folder in folders() {
+        let cases = json(&folder.join("coco/expected.json"));
+        for (name, case) in cases.as_object().unwrap() {
+            let file = |key: &str| folder.join("coco").join(case[key].as_str().unwrap());
+            let truth = AnnotationSet::read(&file("gt")).unwrap();
+            let detections = read_detections(&file("dt")).unwrap();
+            assert_same(name, &evaluate(Protocol::Coco, &truth, &detections).unwrap(), case);
+            compared += 1;
+        }
+    }
+    assert!(compared >= 2);
+}
