@@ -1,0 +1,46 @@
+//! What can go wrong when a world is made.
+
+use std::path::PathBuf;
+
+use longtail_data::DataError;
+
+/// An error of making or exporting a world.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmojiError {
+    /// A setting is out of range.
+    #[error("world setting `{field}` is {value}; it must be {expected}")]
+    Config {
+        /// Key in the recipe, or option of the command.
+        field: &'static str,
+        /// Its value.
+        value: usize,
+        /// What is accepted.
+        expected: String,
+    },
+    /// The embedded data or artwork is damaged.
+    #[error("embedded {what} cannot be used: {reason}")]
+    Embedded {
+        /// The part.
+        what: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The folder to export to holds something already.
+    #[error("{path} is not empty; choose a new folder, so that no file of another world remains")]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// An annotation file cannot be written.
+    #[error(transparent)]
+    Data(#[from] DataError),
+}

@@ -1,0 +1,253 @@
+//! Images and annotations of a world.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use longtail_data::{
+    Annotation, AnnotationSet, Category, DataError, FrequencyGroup, ImageRecord, ImageSource, Layout,
+    RgbImage,
+};
+use rand::{RngExt, seq::SliceRandom};
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+
+use crate::{
+    artwork::Artwork,
+    classes::{self, Class, Emoji},
+    config::WorldConfig,
+    error::EmojiError,
+    plan::{self, Plan},
+    random::{Stream, chance, generator},
+    scene::{self, Object, Scene},
+};
+
+/// Classes verified absent in an image.
+const NEGATIVES: usize = 10;
+/// Share of the classes with several objects in an image whose boxes the annotators did not finish.
+const NOT_EXHAUSTIVE: f32 = 0.1;
+
+/// Part of a world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// Long-tailed, to train on.
+    Train,
+    /// Balanced by class, to evaluate on.
+    Validation,
+}
+
+impl Split {
+    /// Short name: `train` or `val`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Validation => "val",
+        }
+    }
+}
+
+/// A world: its classes and what lies in every image.
+pub struct World {
+    config: WorldConfig,
+    classes: Vec<Class>,
+    distractors: Vec<&'static Emoji>,
+    artwork: Artwork,
+    train: Plan,
+    validation: Plan,
+}
+
+/// Drawn images with what is annotated in them.
+pub struct Drawn {
+    /// The images, for a [`longtail_data::Dataset`].
+    pub images: Arc<dyn ImageSource>,
+    /// As LVIS annotates: about ten classes verified absent an image, some boxes left out and said so.
+    pub annotations: AnnotationSet,
+    /// Every object, every other class absent.
+    pub exhaustive: AnnotationSet,
+}
+
+/// Called with images done and images in all, from any thread.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+impl World {
+    /// Plans a world; nothing is drawn yet.
+    ///
+    /// # Errors
+    /// If a setting is out of range.
+    pub fn new(config: &WorldConfig) -> Result<Self, EmojiError> {
+        let classes = classes::choose(config)?;
+        Ok(Self {
+            train: plan::train(&classes, config.images, config.seed),
+            validation: plan::validation(&classes, config.validation_images, config.seed),
+            distractors: classes::distractors()?,
+            artwork: Artwork::default(),
+            config: config.clone(),
+            classes,
+        })
+    }
+
+    /// The classes by label; category ids are labels + 1.
+    pub fn classes(&self) -> &[Class] {
+        &self.classes
+    }
+
+    /// Group of look-alikes that a class belongs to.
+    ///
+    /// # Panics
+    /// If the label is not below the number of classes.
+    pub fn subgroup(&self, label: u32) -> &str {
+        &self.classes[label as usize].emoji.subgroup
+    }
+
+    /// Number of images of a split.
+    pub fn len(&self, split: Split) -> usize {
+        self.plan(split).len()
+    }
+
+    /// Draws one image.
+    ///
+    /// # Errors
+    /// If a drawing is missing.
+    pub fn draw(&self, split: Split, index: usize) -> Result<Scene, EmojiError> {
+        let stream = match split {
+            Split::Train => Stream::TrainScene,
+            Split::Validation => Stream::ValidationScene,
+        };
+        let mut generator = generator(self.config.seed, stream, index as u64);
+        let labels = &self.plan(split)[index];
+        let side = self.config.image_size;
+        scene::draw(&self.classes, &self.distractors, &self.artwork, labels, side, &mut generator)
+    }
+
+    /// Draws all images of a split into memory.
+    ///
+    /// # Errors
+    /// If a drawing is missing.
+    pub fn draw_all(&self, split: Split, progress: Progress<'_>) -> Result<Drawn, EmojiError> {
+        let mut pixels = FxHashMap::default();
+        let mut objects = Vec::new();
+        for (index, scene) in self.scenes(split, progress)?.into_iter().enumerate() {
+            pixels.insert(index as i64 + 1, scene.image);
+            objects.push(scene.objects);
+        }
+        let (annotations, exhaustive) = self.annotate(split, &objects);
+        Ok(Drawn { images: Arc::new(MemoryImages { pixels }), annotations, exhaustive })
+    }
+
+    fn scenes(&self, split: Split, progress: Progress<'_>) -> Result<Vec<Scene>, EmojiError> {
+        let (done, total) = (AtomicUsize::new(0), self.len(split));
+        (0..total)
+            .into_par_iter()
+            .map(|index| {
+                let scene = self.draw(split, index);
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+                scene
+            })
+            .collect()
+    }
+
+    /// Annotations of drawn images: as LVIS makes them, and exhaustive.
+    pub fn annotate(&self, split: Split, objects: &[Vec<Object>]) -> (AnnotationSet, AnnotationSet) {
+        let stream = match split {
+            Split::Train => Stream::TrainAnnotation,
+            Split::Validation => Stream::ValidationAnnotation,
+        };
+        let (mut federated, mut exhaustive) = (self.empty_set(), self.empty_set());
+        let mut next_id = 1;
+        for (index, objects) in objects.iter().enumerate() {
+            let mut generator = generator(self.config.seed, stream, index as u64);
+            let image_id = index as i64 + 1;
+            let mut present: Vec<u32> = objects.iter().map(|o| o.label).collect();
+            present.sort_unstable();
+            present.dedup();
+            let absent: Vec<u32> = (0..self.classes.len() as u32)
+                .filter(|label| present.binary_search(label).is_err())
+                .collect();
+            let mut negatives = absent.clone();
+            let (chosen, _) = negatives.partial_shuffle(&mut generator, NEGATIVES);
+            let mut negatives = chosen.to_vec();
+            negatives.sort_unstable();
+            let open: Vec<u32> = present
+                .iter()
+                .copied()
+                .filter(|label| {
+                    let several = objects.iter().filter(|o| o.label == *label).count() > 1;
+                    several && chance(&mut generator, NOT_EXHAUSTIVE)
+                })
+                .collect();
+            for object in objects {
+                let annotation = Annotation {
+                    id: next_id,
+                    image_id,
+                    category_id: i64::from(object.label) + 1,
+                    bbox: object.bbox.map(f64::from),
+                    area: Some(f64::from(object.area)),
+                    iscrowd: false,
+                    ignore: false,
+                };
+                next_id += 1;
+                // Of an unfinished class the first box always stays: the class is known to be present.
+                let first = federated
+                    .annotations
+                    .iter()
+                    .rev()
+                    .take_while(|a| a.image_id == image_id)
+                    .all(|a| a.category_id != annotation.category_id);
+                if first || !open.contains(&object.label) || generator.random::<bool>() {
+                    federated.annotations.push(annotation.clone());
+                }
+                exhaustive.annotations.push(annotation);
+            }
+            let ids = |labels: &[u32]| Some(labels.iter().map(|&l| i64::from(l) + 1).collect());
+            let record = |negatives: &[u32], open: &[u32]| ImageRecord {
+                id: image_id,
+                file_name: format!("{}/{image_id:06}.png", split.name()),
+                width: self.config.image_size,
+                height: self.config.image_size,
+                neg_category_ids: ids(negatives),
+                not_exhaustive_category_ids: ids(open),
+            };
+            federated.images.push(record(&negatives, &open));
+            exhaustive.images.push(record(&absent, &[]));
+        }
+        (federated, exhaustive)
+    }
+
+    fn plan(&self, split: Split) -> &Plan {
+        match split {
+            Split::Train => &self.train,
+            Split::Validation => &self.validation,
+        }
+    }
+
+    fn empty_set(&self) -> AnnotationSet {
+        let category = |(label, class): (usize, &Class)| Category {
+            id: label as i64 + 1,
+            name: class.emoji.name.clone(),
+            frequency: Some(FrequencyGroup::from_image_count(class.images)),
+        };
+        AnnotationSet {
+            path: None,
+            layout: Layout::Lvis,
+            images: Vec::new(),
+            annotations: Vec::new(),
+            categories: self.classes.iter().enumerate().map(category).collect(),
+        }
+    }
+}
+
+/// Images kept in memory by id.
+struct MemoryImages {
+    pixels: FxHashMap<i64, RgbImage>,
+}
+
+impl ImageSource for MemoryImages {
+    fn load(&self, record: &ImageRecord) -> Result<RgbImage, DataError> {
+        self.pixels.get(&record.id).cloned().ok_or_else(|| DataError::Entry {
+            set: "embedded benchmark".into(),
+            entry: format!("image {}", record.id),
+            reason: "it belongs to another world".into(),
+        })
+    }
+}
