@@ -1,2 +1,50 @@
-//! The command line tool `longtail`.
-fn main() {}
+//! The command line tool `longtail`: arguments, output and exit codes; the work is done in the other crates.
+//!
+//! Exit codes: 0 done; 1 ran, and the answer is no; 2 bad usage or input; 130 interrupted.
+
+mod args;
+mod commands;
+mod draw;
+mod printer;
+mod progress;
+mod report_data;
+mod tables;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use longtail_train::TrainError;
+
+use crate::{args::Arguments, printer::Printer};
+
+/// What a command that ran has to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Exit code 0.
+    Done,
+    /// Exit code 1: it ran, and the answer is no.
+    No,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let printer = Printer::new();
+    match commands::dispatch(arguments, &printer) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::No) => ExitCode::from(1),
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.error(&error);
+            let interrupted =
+                matches!(error.downcast_ref::<TrainError>(), Some(TrainError::Interrupted { .. }));
+            ExitCode::from(if interrupted { 130 } else { 2 })
+        }
+    }
+}
+
+/// Whether the reader of our output went away, as `| head` does.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

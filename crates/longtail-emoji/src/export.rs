@@ -9,9 +9,6 @@ use crate::{
     world::{Progress, Split, World},
 };
 
-/// Images drawn before they are written: bounds the memory of large worlds.
-const BLOCK: usize = 256;
-
 /// Writes `train/`, `val/`, `lvis_train.json`, `lvis_val.json` and `lvis_val_exhaustive.json` into a new or empty
 /// folder. The annotation files come last, so that a folder with them is whole.
 ///
@@ -33,8 +30,9 @@ pub fn export(world: &World, folder: &Path, progress: Progress<'_>) -> Result<()
         let images = folder.join(split.name());
         fs::create_dir(&images).map_err(io(&images))?;
         let mut objects = Vec::with_capacity(world.len(split));
-        for start in (0..world.len(split)).step_by(BLOCK) {
-            let block: Result<Vec<_>, EmojiError> = (start..(start + BLOCK).min(world.len(split)))
+        for block in world.blocks(split) {
+            let count = block.len();
+            let drawn: Result<Vec<_>, EmojiError> = block
                 .into_par_iter()
                 .map(|index| {
                     let scene = world.draw(split, index)?;
@@ -51,8 +49,8 @@ pub fn export(world: &World, folder: &Path, progress: Progress<'_>) -> Result<()
                     Ok(scene.objects)
                 })
                 .collect();
-            objects.extend(block?);
-            done += objects.len() - start;
+            objects.extend(drawn?);
+            done += count;
             progress(done, total);
         }
         objects_of.push((split, objects));

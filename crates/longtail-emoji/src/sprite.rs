@@ -71,9 +71,9 @@ impl Appearance {
             gain: uniform(generator, 0.55, 1.25),
             lift: uniform(generator, -0.08, 0.16),
             stripes: [
-                uniform(generator, -0.12, 0.12),
-                uniform(generator, 0.2, 1.2),
-                uniform(generator, -1.2, 1.2),
+                uniform(generator, -0.1, 0.1),
+                uniform(generator, 0.03, 0.3),
+                uniform(generator, -0.3, 0.3),
             ],
             style,
         }

@@ -1,9 +1,6 @@
 //! Images and annotations of a world.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::{ops::Range, sync::Arc};
 
 use longtail_data::{
     Annotation, AnnotationSet, Category, DataError, FrequencyGroup, ImageRecord, ImageSource, Layout,
@@ -67,8 +64,11 @@ pub struct Drawn {
     pub exhaustive: AnnotationSet,
 }
 
-/// Called with images done and images in all, from any thread.
-pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+/// Called now and then with images done and images in all.
+pub type Progress<'a> = &'a mut dyn FnMut(usize, usize);
+
+/// Images drawn between two calls of [`Progress`]; bounds the memory of an export.
+pub(crate) const BLOCK: usize = 128;
 
 impl World {
     /// Plans a world; nothing is drawn yet.
@@ -127,24 +127,23 @@ impl World {
     pub fn draw_all(&self, split: Split, progress: Progress<'_>) -> Result<Drawn, EmojiError> {
         let mut pixels = FxHashMap::default();
         let mut objects = Vec::new();
-        for (index, scene) in self.scenes(split, progress)?.into_iter().enumerate() {
-            pixels.insert(index as i64 + 1, scene.image);
-            objects.push(scene.objects);
+        for block in self.blocks(split) {
+            let scenes: Result<Vec<Scene>, EmojiError> =
+                block.into_par_iter().map(|index| self.draw(split, index)).collect();
+            for scene in scenes? {
+                objects.push(scene.objects);
+                pixels.insert(objects.len() as i64, scene.image);
+            }
+            progress(objects.len(), self.len(split));
         }
         let (annotations, exhaustive) = self.annotate(split, &objects);
         Ok(Drawn { images: Arc::new(MemoryImages { pixels }), annotations, exhaustive })
     }
 
-    fn scenes(&self, split: Split, progress: Progress<'_>) -> Result<Vec<Scene>, EmojiError> {
-        let (done, total) = (AtomicUsize::new(0), self.len(split));
-        (0..total)
-            .into_par_iter()
-            .map(|index| {
-                let scene = self.draw(split, index);
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-                scene
-            })
-            .collect()
+    /// The images of a split in blocks.
+    pub(crate) fn blocks(&self, split: Split) -> impl Iterator<Item = Range<usize>> {
+        let total = self.len(split);
+        (0..total).step_by(BLOCK).map(move |start| start..(start + BLOCK).min(total))
     }
 
     /// Annotations of drawn images: as LVIS makes them, and exhaustive.

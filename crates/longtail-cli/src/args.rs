@@ -1,0 +1,248 @@
+//! The command line, from which help and completions are made too.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use longtail_eval::Protocol;
+
+/// Train, repair and measure object detectors whose classes are long-tailed.
+#[derive(Debug, Parser)]
+#[command(name = "longtail", version, after_help = "Start with `longtail demo`.")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a detector on the embedded benchmark and compare classifiers for its tail
+    Demo(Demo),
+    /// The embedded benchmark: 1,203 classes of emoji with the class counts of LVIS v1
+    #[command(subcommand)]
+    Emoji(Emoji),
+    /// Look at a data set before training on it
+    #[command(subcommand)]
+    Data(Data),
+    /// Train a detector by a recipe
+    Train(Train),
+    /// Detect objects in images and draw them on copies
+    Predict(Predict),
+    /// Score detections against ground truth
+    Eval(Eval),
+    /// Write the report of a run as one HTML file
+    Report(Report),
+    /// Print shell completions
+    #[command(
+        after_help = "Example:\n  longtail completions bash > ~/.local/share/bash-completion/completions/longtail"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for people
+    Text,
+    /// Full precision, every field
+    Json,
+    /// One row a class or method
+    Csv,
+    /// A table for documents
+    Markdown,
+}
+
+/// `longtail demo`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  longtail demo                    the whole comparison, up to 10 minutes on 2 cores
+  longtail demo --quick            a smaller world, under 2 minutes
+  longtail demo --seed 1 --format json > seed-1.json")]
+pub struct Demo {
+    /// A smaller world and a shorter training, for a first look
+    #[arg(long)]
+    pub quick: bool,
+    /// Number of classes [default: the recipe's]
+    #[arg(long)]
+    pub classes: Option<usize>,
+    /// Number of training images [default: the recipe's]
+    #[arg(long)]
+    pub images: Option<usize>,
+    /// Side of the square images in pixels [default: the recipe's]
+    #[arg(long)]
+    pub image_size: Option<u32>,
+    /// Seed of the world and of every random choice in training
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Run folder; the report is written there too [default: runs/demo/<n>]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Go on with an interrupted demo in `--out`
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// Format of the table on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+    /// Print the recipe that would run, and do nothing
+    #[arg(long)]
+    pub print_recipe: bool,
+}
+
+/// `longtail emoji`
+#[derive(Debug, Subcommand)]
+pub enum Emoji {
+    /// Write the benchmark as images and LVIS annotation files, for any other tool
+    #[command(after_help = "Example:\n  longtail emoji export emoji --classes 60 --images 2500 --seed 0")]
+    Export(EmojiExport),
+}
+
+/// `longtail emoji export`
+#[derive(Debug, Args)]
+pub struct EmojiExport {
+    /// Folder to write; must not exist or be empty
+    pub folder: PathBuf,
+    /// Number of classes
+    #[arg(long)]
+    pub classes: Option<usize>,
+    /// Number of training images
+    #[arg(long)]
+    pub images: Option<usize>,
+    /// Side of the square images in pixels
+    #[arg(long)]
+    pub image_size: Option<u32>,
+    /// Seed of the world
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+/// `longtail data`
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// Count images, boxes and classes; show how long the tail is
+    #[command(after_help = "Example:\n  longtail data stats lvis_v1_train.json")]
+    Stats(DataStats),
+    /// List everything that is wrong with a data set; exit code 1 if there is an error
+    #[command(after_help = "Example:\n  longtail data check instances_train.json --images train2017")]
+    Check(DataCheck),
+}
+
+/// `longtail data stats`
+#[derive(Debug, Args)]
+pub struct DataStats {
+    /// COCO or LVIS annotation file
+    pub annotations: PathBuf,
+    /// Image folder; given, missing images are counted
+    #[arg(long)]
+    pub images: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `longtail data check`
+#[derive(Debug, Args)]
+pub struct DataCheck {
+    /// COCO or LVIS annotation file
+    pub annotations: PathBuf,
+    /// Image folder; given, every image is decoded and measured
+    #[arg(long)]
+    pub images: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `longtail train`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  longtail train configs/lvis.toml
+  longtail train configs/lvis.toml --set stages.0.optimizer.learning_rate=0.005 --set seed=1
+  longtail train configs/lvis.toml --out runs/lvis/1 --resume")]
+pub struct Train {
+    /// Recipe file (TOML)
+    pub recipe: PathBuf,
+    /// Override a value of the recipe; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Run folder [default: runs/<recipe>/<n>]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Go on from the last checkpoint in `--out`, to the same bits
+    #[arg(long, requires = "out")]
+    pub resume: bool,
+    /// Device to train on
+    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
+    pub device: DeviceChoice,
+}
+
+/// Devices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DeviceChoice {
+    /// The processor, all cores (set RAYON_NUM_THREADS for fewer)
+    Cpu,
+}
+
+/// `longtail predict`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  longtail predict runs/lvis/1 photo.jpg --classifier ACSL --out predictions"
+)]
+pub struct Predict {
+    /// Run folder of the trained detector
+    pub run: PathBuf,
+    /// Images
+    #[arg(required = true)]
+    pub images: Vec<PathBuf>,
+    /// Which classifier of the run to use [default: the last trained]
+    #[arg(long)]
+    pub classifier: Option<String>,
+    /// Draw boxes with at least this score (evaluation uses its own threshold)
+    #[arg(long, default_value_t = 0.5)]
+    pub score_threshold: f32,
+    /// Draw at most so many boxes an image
+    #[arg(long, default_value_t = 100)]
+    pub max_boxes: usize,
+    /// Folder for the drawn copies and `detections.json`
+    #[arg(long, default_value = "predictions")]
+    pub out: PathBuf,
+}
+
+/// `longtail eval`
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json --format json")]
+pub struct Eval {
+    /// Rules to score by
+    #[arg(long)]
+    pub protocol: Protocol,
+    /// COCO or LVIS annotation file
+    #[arg(long)]
+    pub ground_truth: PathBuf,
+    /// Detections: a JSON list of image_id, category_id, bbox, score
+    #[arg(long)]
+    pub detections: PathBuf,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `longtail report`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  longtail report runs/demo/1
+  longtail report runs/demo/1 runs/demo/2 runs/demo/3 --format markdown   mean ± std over seeds")]
+pub struct Report {
+    /// Run folders; several give a table of mean ± standard deviation instead of a page
+    #[arg(required = true)]
+    pub runs: Vec<PathBuf>,
+    /// Report file [default: report.html in the run folder]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Format of the table on standard output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}

@@ -1,0 +1,152 @@
+//! `longtail data`
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use longtail_data::{AnnotationSet, Finding, ImageFolder, Severity, Statistics, check};
+
+use crate::{
+    Outcome,
+    args::{Data, DataCheck, DataStats, Format},
+    printer::Printer,
+    tables::{markdown, text},
+};
+
+/// Classes shown at each end.
+const ENDS: usize = 10;
+
+/// Runs a subcommand.
+pub fn run(command: &Data, printer: &Printer) -> anyhow::Result<Outcome> {
+    match command {
+        Data::Stats(arguments) => stats(arguments, printer),
+        Data::Check(arguments) => check_set(arguments, printer),
+    }
+}
+
+fn stats(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> {
+    let set = AnnotationSet::read(&arguments.annotations)?;
+    let statistics = Statistics::of(&set);
+    let missing = arguments.images.as_ref().map(|folder| {
+        let folder = ImageFolder::new(folder);
+        set.images.iter().filter(|image| !folder.path(&image.file_name).exists()).count()
+    });
+    let class_heading = ["class", "group", "images", "boxes"];
+    let class_rows = |classes: &[longtail_data::statistics::ClassStatistics]| -> Vec<Vec<String>> {
+        let row = |c: &longtail_data::statistics::ClassStatistics| {
+            vec![c.name.clone(), c.frequency.name().into(), c.images.to_string(), c.boxes.to_string()]
+        };
+        classes.iter().map(row).collect()
+    };
+    let classes = &statistics.classes;
+    let output = match arguments.format {
+        Format::Json => {
+            let mut value = serde_json::to_value(&statistics)?;
+            if let Some(missing) = missing {
+                value["missing_images"] = missing.into();
+            }
+            serde_json::to_string_pretty(&value)?
+        }
+        Format::Csv => {
+            let mut lines = "category_id,name,frequency,images,boxes\n".to_owned();
+            for c in classes {
+                let name = c.name.replace('"', "\"\"");
+                lines.push_str(&format!(
+                    "{},\"{name}\",{},{},{}\n",
+                    c.category_id,
+                    c.frequency.letter(),
+                    c.images,
+                    c.boxes
+                ));
+            }
+            lines
+        }
+        Format::Text | Format::Markdown => {
+            let table: fn(&[&str], &[Vec<String>]) -> String =
+                if arguments.format == Format::Text { text } else { markdown };
+            let mut summary = vec![
+                vec!["images".to_owned(), statistics.images.to_string()],
+                vec!["images without boxes".into(), statistics.images_without_boxes.to_string()],
+                vec!["boxes".into(), statistics.boxes.to_string()],
+                vec!["classes".into(), classes.len().to_string()],
+                vec![
+                    "imbalance ratio (boxes of the largest class / smallest)".into(),
+                    statistics.imbalance_ratio.map_or("–".into(), |r| format!("{r:.0}")),
+                ],
+                vec!["Gini coefficient of boxes over classes".into(), format!("{:.3}", statistics.gini)],
+            ];
+            if let Some(missing) = missing {
+                summary.push(vec!["missing image files".into(), missing.to_string()]);
+            }
+            let groups: Vec<Vec<String>> = statistics
+                .groups
+                .iter()
+                .map(|g| {
+                    let share = 100.0 * g.boxes as f64 / statistics.boxes.max(1) as f64;
+                    vec![
+                        g.frequency.name().into(),
+                        g.classes.to_string(),
+                        g.boxes.to_string(),
+                        format!("{share:.1} %"),
+                    ]
+                })
+                .collect();
+            let largest = &classes[..classes.len().min(ENDS)];
+            let smallest = &classes[classes.len().saturating_sub(ENDS).max(largest.len())..];
+            let mut parts = vec![
+                table(&["", ""], &summary),
+                table(&["group", "classes", "boxes", "share"], &groups),
+                "largest classes".into(),
+                table(&class_heading, &class_rows(largest)),
+            ];
+            if !smallest.is_empty() {
+                parts.push("smallest classes".into());
+                parts.push(table(&class_heading, &class_rows(smallest)));
+            }
+            parts.join("\n\n")
+        }
+    };
+    printer.data(&output)?;
+    Ok(Outcome::Done)
+}
+
+fn check_set(arguments: &DataCheck, printer: &Printer) -> anyhow::Result<Outcome> {
+    let set = AnnotationSet::read(&arguments.annotations)?;
+    let folder = arguments.images.as_deref().map(ImageFolder::new);
+    let bar = ProgressBar::new(if folder.is_some() { set.images.len() as u64 } else { 0 });
+    bar.set_style(ProgressStyle::with_template("decoding images {bar:24} {pos}/{len}  {eta} left")?);
+    let done = AtomicU64::new(0);
+    let findings =
+        check(&set, folder.as_ref(), &|| bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1));
+    bar.finish_and_clear();
+    let word = |severity: Severity| match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Note => "note",
+    };
+    let row = |f: &Finding| {
+        vec![word(f.severity).to_owned(), f.count.to_string(), f.message.to_owned(), f.examples.join("\n")]
+    };
+    let rows: Vec<Vec<String>> = findings.iter().map(row).collect();
+    let heading = ["severity", "count", "finding", "first entries"];
+    match arguments.format {
+        Format::Json => printer.data(&serde_json::to_string_pretty(&findings)?)?,
+        Format::Csv => {
+            let mut lines = "severity,count,finding\n".to_owned();
+            for f in &findings {
+                lines.push_str(&format!("{},{},\"{}\"\n", word(f.severity), f.count, f.message));
+            }
+            printer.data(&lines)?;
+        }
+        Format::Text if findings.is_empty() => printer.data("nothing to report")?,
+        Format::Text => printer.data(&text(&heading, &rows))?,
+        Format::Markdown => {
+            let rows: Vec<Vec<String>> = rows
+                .into_iter()
+                .map(|row| row.into_iter().map(|c| c.replace('\n', "; ")).collect())
+                .collect();
+            printer.data(&markdown(&heading, &rows))?;
+        }
+    }
+    let failed = findings.iter().any(|f| f.severity == Severity::Error);
+    Ok(if failed { Outcome::No } else { Outcome::Done })
+}

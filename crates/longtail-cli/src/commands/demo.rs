@@ -1,0 +1,63 @@
+//! `longtail demo`
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use longtail_report::Table;
+use longtail_train::{Recipe, RunFolder, run_folder::next_run_path};
+
+use crate::{
+    Outcome, args::Demo, commands::train::command_line, printer::Printer, progress::Progress, report_data,
+    tables::print_table,
+};
+
+/// The whole comparison.
+const RECIPE: &str = include_str!("../../../../configs/demo.toml");
+
+/// What `--quick` changes: a smaller world and fewer steps, the same stages and classifiers.
+const QUICK: [&str; 7] = [
+    "data.classes=20",
+    "data.images=800",
+    "data.validation_images=100",
+    "data.image_size=128",
+    "stages.0.length.iterations=400",
+    "stages.0.evaluate_every=0",
+    "stages.1.length.iterations=150",
+];
+
+/// Trains on the embedded benchmark and prints the comparison.
+pub fn run(arguments: &Demo, printer: &Printer) -> anyhow::Result<Outcome> {
+    let recipe = Recipe::parse(RECIPE, &overrides(arguments))?;
+    if arguments.print_recipe {
+        printer.data(&recipe.to_toml())?;
+        return Ok(Outcome::Done);
+    }
+    let path = arguments.out.clone().unwrap_or_else(|| next_run_path(&Path::new("runs").join(&recipe.name)));
+    let folder = RunFolder::open(&path, arguments.resume)?;
+    printer.note(&format!("run folder: {}", path.display()));
+    let mut progress = Progress::new(*printer)?;
+    longtail_train::run(&recipe, &folder, arguments.resume, &Device::flex(), &command_line(), &mut progress)?;
+    let data = report_data::of_run(&path, true, &mut progress)?;
+    super::report::write_page(&data, &path.join("report.html"), printer)?;
+    print_table(&Table::of(&data), arguments.format, printer)?;
+    if arguments.format == crate::args::Format::Text {
+        for remark in &data.remarks {
+            printer.data(&format!("\n{remark}"))?;
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+fn overrides(arguments: &Demo) -> Vec<String> {
+    let mut overrides = vec![format!("seed={}", arguments.seed)];
+    if arguments.quick {
+        overrides.extend(QUICK.map(str::to_owned));
+    }
+    let given = [
+        ("data.classes", arguments.classes.map(|v| v.to_string())),
+        ("data.images", arguments.images.map(|v| v.to_string())),
+        ("data.image_size", arguments.image_size.map(|v| v.to_string())),
+    ];
+    overrides.extend(given.into_iter().filter_map(|(key, value)| Some(format!("{key}={}", value?))));
+    overrides
+}

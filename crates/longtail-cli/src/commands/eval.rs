@@ -1,0 +1,63 @@
+//! `longtail eval`
+
+use longtail_data::AnnotationSet;
+use longtail_eval::{CategoryResult, EvalReport, evaluate, read_detections};
+
+use crate::{
+    Outcome,
+    args::{Eval, Format},
+    printer::Printer,
+    tables::{markdown, text},
+};
+
+/// Scores detections.
+pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
+    let truth = AnnotationSet::read(&arguments.ground_truth)?;
+    let detections = read_detections(&arguments.detections)?;
+    let mut report = evaluate(arguments.protocol, &truth, &detections)?;
+    report.provenance.insert("detections".into(), arguments.detections.display().to_string());
+    match arguments.format {
+        Format::Json => printer.data(&serde_json::to_string_pretty(&report)?)?,
+        Format::Csv => printer.data(&csv(&report))?,
+        Format::Text => printer.data(&text(&HEADING, &metrics(&report)))?,
+        Format::Markdown => printer.data(&markdown(&HEADING, &metrics(&report)))?,
+    }
+    Ok(Outcome::Done)
+}
+
+const HEADING: [&str; 2] = ["metric", "%"];
+
+/// Metrics in the order in which the protocols list them.
+fn metrics(report: &EvalReport) -> Vec<Vec<String>> {
+    let order = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf"];
+    let rank = |name: &str| order.iter().position(|o| *o == name).unwrap_or(order.len());
+    let mut rows: Vec<(&String, &Option<f64>)> = report.metrics.iter().collect();
+    rows.sort_by_key(|(name, _)| rank(name));
+    let percent = |value: &Option<f64>| value.map_or("–".to_owned(), |v| format!("{:.2}", 100.0 * v));
+    rows.into_iter().map(|(name, value)| vec![name.clone(), percent(value)]).collect()
+}
+
+/// One row a class, full precision.
+fn csv(report: &EvalReport) -> String {
+    let mut text = "category_id,name,frequency,AP,AP50,AP75,AR,ground_truth,detections\n".to_owned();
+    for category in &report.per_category {
+        text.push_str(&csv_row(category));
+    }
+    text
+}
+
+fn csv_row(category: &CategoryResult) -> String {
+    let number = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
+    format!(
+        "{},\"{}\",{},{},{},{},{},{},{}\n",
+        category.category_id,
+        category.name.replace('"', "\"\""),
+        category.frequency.map_or("", |f| f.letter()),
+        number(category.ap),
+        number(category.ap50),
+        number(category.ap75),
+        number(category.ar),
+        category.ground_truth,
+        category.detections
+    )
+}

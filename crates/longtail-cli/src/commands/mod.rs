@@ -1,0 +1,30 @@
+//! One file a command.
+
+mod completions;
+mod data;
+mod demo;
+mod emoji;
+mod eval;
+mod predict;
+mod report;
+mod train;
+
+use crate::{
+    Outcome,
+    args::{Arguments, Command},
+    printer::Printer,
+};
+
+/// Runs the command of the arguments.
+pub fn dispatch(arguments: Arguments, printer: &Printer) -> anyhow::Result<Outcome> {
+    match arguments.command {
+        Command::Demo(arguments) => demo::run(&arguments, printer),
+        Command::Emoji(command) => emoji::run(&command, printer),
+        Command::Data(command) => data::run(&command, printer),
+        Command::Train(arguments) => train::run(&arguments, printer),
+        Command::Predict(arguments) => predict::run(&arguments, printer),
+        Command::Eval(arguments) => eval::run(&arguments, printer),
+        Command::Report(arguments) => report::run(&arguments, printer),
+        Command::Completions { shell } => completions::run(shell, printer),
+    }
+}

@@ -1,0 +1,42 @@
+//! `longtail report`
+
+use std::path::Path;
+
+use longtail_report::{ReportData, Table, aggregate};
+use longtail_train::{Silent, run_folder::write_atomically};
+use std::io::Write;
+
+use crate::{Outcome, args::Report, printer::Printer, report_data, tables::print_table};
+
+/// Writes the page of a run, or prints mean ± standard deviation of several.
+pub fn run(arguments: &Report, printer: &Printer) -> anyhow::Result<Outcome> {
+    let table = match arguments.runs.as_slice() {
+        [run] => {
+            let data = report_data::of_run(run, true, &mut Silent)?;
+            let path = arguments.out.clone().unwrap_or_else(|| run.join("report.html"));
+            write_page(&data, &path, printer)?;
+            Table::of(&data)
+        }
+        runs => {
+            let data: anyhow::Result<Vec<ReportData>> =
+                runs.iter().map(|run| report_data::of_run(run, false, &mut Silent)).collect();
+            aggregate(&data?)?
+        }
+    };
+    print_table(&table, arguments.format, printer)?;
+    Ok(Outcome::Done)
+}
+
+/// Writes the page of a finished run into its folder.
+pub fn write(run: &Path, printer: &Printer) -> anyhow::Result<()> {
+    let data = report_data::of_run(run, true, &mut Silent)?;
+    write_page(&data, &run.join("report.html"), printer)
+}
+
+/// Renders and writes a page.
+pub fn write_page(data: &ReportData, path: &Path, printer: &Printer) -> anyhow::Result<()> {
+    let page = longtail_report::html(data)?;
+    write_atomically(path, |file| file.write_all(page.as_bytes()))?;
+    printer.note(&format!("report: {}", path.display()));
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! Progress of a run on standard error, and Ctrl-C.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use longtail_train::{Event, Observer};
+
+use crate::printer::Printer;
+
+/// A progress bar with remaining time; hidden when standard error is no terminal, where notes are plain lines.
+pub struct Progress {
+    printer: Printer,
+    bar: ProgressBar,
+    phase: String,
+    stop: Arc<AtomicBool>,
+}
+
+impl Progress {
+    /// A bar that catches Ctrl-C: once asks the run to save and stop, twice ends the process.
+    ///
+    /// # Errors
+    /// If another handler is installed already.
+    pub fn new(printer: Printer) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            printer
+                .note("\ninterrupted: saving a checkpoint after this step; press Ctrl-C again to leave now");
+        })?;
+        Ok(Self { printer, bar: Self::bar(0), phase: String::new(), stop })
+    }
+
+    fn bar(total: u64) -> ProgressBar {
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        let template = "{prefix:<28} {bar:24} {pos:>5}/{len:<5} {elapsed:>4} elapsed, {eta:>4} left  {msg}";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━╸─"));
+        }
+        bar.enable_steady_tick(Duration::from_millis(500));
+        bar
+    }
+
+    fn advance(&mut self, phase: String, done: u64, total: u64, message: String) {
+        if phase != self.phase || total != self.bar.length().unwrap_or(0) {
+            self.bar.finish();
+            if self.bar.is_hidden() {
+                self.printer.note(&phase);
+            }
+            self.bar = Self::bar(total);
+            self.bar.set_position(done.saturating_sub(1));
+            self.bar.reset_eta();
+            self.bar.set_prefix(phase.clone());
+            self.phase = phase;
+        }
+        self.bar.set_position(done);
+        self.bar.set_message(message);
+        if done == total {
+            self.bar.finish();
+            self.phase.clear();
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn observe(&mut self, event: Event<'_>) {
+        match event {
+            Event::Progress { task, done, total } => {
+                self.advance(task.to_owned(), done, total, String::new())
+            }
+            Event::Step { stage, place: (index, stages), done, total, loss } => {
+                let phase = format!("stage {} of {stages}: {stage}", index + 1);
+                self.advance(phase, done, total, format!("loss {loss:.3}"));
+            }
+            Event::Logged(record) if self.bar.is_hidden() => {
+                // Without a terminal: a line now and then, not one a step.
+                let round = record.iteration % 200 == 0;
+                if round {
+                    let rate = record.images_per_second;
+                    self.printer.note(&format!("  iteration {}  {rate:.1} images/s", record.iteration));
+                }
+            }
+            Event::Logged(_) => {}
+            Event::Evaluated(record) => {
+                let percent = |name: &str| {
+                    let value = record.metrics.get(name).copied().flatten();
+                    value.map_or("–".to_owned(), |v| format!("{:.1}", 100.0 * v))
+                };
+                let line = format!(
+                    "  {} · {} after {}: AP {}  APr {}  APc {}  APf {}",
+                    record.classifier,
+                    record.truth,
+                    record.iteration,
+                    percent("AP"),
+                    percent("APr"),
+                    percent("APc"),
+                    percent("APf")
+                );
+                self.bar.suspend(|| self.printer.note(&line));
+            }
+            Event::Note(text) => self.bar.suspend(|| self.printer.note(text)),
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}

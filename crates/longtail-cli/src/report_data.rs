@@ -1,0 +1,278 @@
+//! Turns a run folder into what a report shows.
+
+use std::{collections::BTreeMap, io::Cursor, path::Path};
+
+use longtail_data::{Annotation, FrequencyGroup, RgbImage};
+use longtail_eval::{Detection, look_alikes, read_detections};
+use longtail_loss::{Background, LossConfig};
+use longtail_report::{
+    Curve, DrawnBox, Gallery, GalleryImage, LookAlikePair, Method, Panel, ReportData, TruthName,
+};
+use longtail_train::{
+    Observer, Recipe, Results,
+    data::{Class, Validation},
+    metrics::{MetricsLog, Record},
+    results::ClassifierResult,
+};
+
+/// Images in each gallery.
+const GALLERY: usize = 4;
+/// Pairs of look-alikes.
+const PAIRS: usize = 10;
+/// IoU from which a drawn box counts as right.
+const RIGHT_IOU: f64 = 0.5;
+
+/// Everything that a report shows about a run; without `pictures`, what its table needs.
+///
+/// # Errors
+/// If the folder is no finished run or its data is gone.
+pub fn of_run(run: &Path, pictures: bool, observer: &mut dyn Observer) -> anyhow::Result<ReportData> {
+    let results = Results::read(run)?;
+    let compared = compared(&results.classifiers);
+    let mut data = ReportData {
+        title: format!("longtail: {}", run.display()),
+        facts: facts(&results),
+        truths: truths(&results),
+        methods: results.classifiers.iter().map(method).collect(),
+        train_images: results.classes.iter().map(|c| (c.category_id, c.train_images)).collect(),
+        compared,
+        ..ReportData::default()
+    };
+    data.remarks = compared.and_then(|pair| remark(&results, pair)).into_iter().collect();
+    if pictures {
+        curves(&MetricsLog::read(&run.join("metrics.jsonl"))?, &mut data);
+        let recipe = Recipe::read(&run.join("config.toml"), &[])?;
+        let validation = Validation::open(&recipe.data, results.seed, &results.classes, observer)?;
+        if let (Some(validation), Some(pair)) = (validation, compared) {
+            pictures_of(run, &results, &validation, pair, &mut data)?;
+        }
+    }
+    Ok(data)
+}
+
+/// The baseline and the method that is held against it: the first classifier, and the last ACSL with the authors'
+/// background, else the last classifier.
+fn compared(classifiers: &[ClassifierResult]) -> Option<(usize, usize)> {
+    let authors = |c: &ClassifierResult| matches!(&c.loss, LossConfig::Acsl(acsl) if acsl.background == Background::FrequencySampled);
+    let last = classifiers.iter().rposition(authors).or(classifiers.len().checked_sub(1))?;
+    (last > 0).then_some((0, last))
+}
+
+fn truths(results: &Results) -> Vec<TruthName> {
+    let mut truths: Vec<TruthName> = results
+        .truths
+        .iter()
+        .map(|(name, label)| TruthName { name: name.clone(), label: label.clone() })
+        .collect();
+    // The protocol of the field first.
+    truths.sort_by_key(|truth| truth.name != "lvis");
+    truths
+}
+
+fn facts(results: &Results) -> Vec<(String, String)> {
+    let mut facts = vec![("seed".to_owned(), results.seed.to_string())];
+    facts.extend(results.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
+    facts
+}
+
+fn method(result: &ClassifierResult) -> Method {
+    let background = match &result.loss {
+        LossConfig::SoftmaxCrossEntropy => "own column",
+        LossConfig::SigmoidBce(_) => "all classes",
+        LossConfig::Acsl(acsl) => match acsl.background {
+            Background::Adaptive => "adaptive",
+            Background::FrequencySampled => "frequency-sampled",
+            Background::Dense => "dense",
+        },
+    };
+    Method { name: result.name.clone(), background: background.into(), reports: result.reports.clone() }
+}
+
+/// One sentence: what the compared method gains on the tail, what it costs elsewhere, and what remains of it when
+/// every class is verified in every image.
+fn remark(results: &Results, (from, to): (usize, usize)) -> Option<String> {
+    let [baseline, method] = [from, to].map(|place| &results.classifiers[place]);
+    let change = |truth: &str, metric: &str| {
+        let value = |c: &ClassifierResult| c.reports.get(truth)?.metric(metric);
+        Some(100.0 * (value(method)? - value(baseline)?))
+    };
+    let (r, c, f) = (change("lvis", "APr")?, change("lvis", "APc")?, change("lvis", "APf")?);
+    let mut sentence = format!(
+        "Against {}, {} changes APr by {r:+.1}, APc by {c:+.1} and APf by {f:+.1} points under the LVIS protocol",
+        baseline.name, method.name
+    );
+    if let (Some(r), Some(all)) = (change("exhaustive", "APr"), change("exhaustive", "AP")) {
+        sentence.push_str(&format!(
+            "; under exhaustive truth, where a false positive of any class counts, APr changes by {r:+.1} and AP by {all:+.1}"
+        ));
+    }
+    Some(sentence + ".")
+}
+
+fn curves(records: &[Record], data: &mut ReportData) {
+    let mut losses: BTreeMap<(String, String), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut kept: BTreeMap<(String, String), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut validation: BTreeMap<(String, String), Vec<(f64, f64)>> = BTreeMap::new();
+    for record in records {
+        match record {
+            Record::Step(step) => {
+                let x = step.iteration as f64;
+                for (name, value) in &step.losses {
+                    let key = (format!("loss, stage {}", step.stage), name.clone());
+                    losses.entry(key).or_default().push((x, *value));
+                }
+                for (method, groups) in &step.kept_negatives {
+                    for (letter, share) in groups {
+                        let group = FrequencyGroup::ALL.iter().find(|g| g.letter() == letter);
+                        let name = group.map_or(letter.as_str(), |g| g.name()).to_owned();
+                        kept.entry((method.clone(), name)).or_default().push((x, *share));
+                    }
+                }
+            }
+            Record::Evaluation(evaluation) => {
+                for metric in ["AP", "APr", "APc", "APf"] {
+                    if let Some(value) = evaluation.metrics.get(metric).copied().flatten() {
+                        let plot = format!("validation, stage {}, {}", evaluation.stage, evaluation.truth);
+                        let points = validation.entry((plot, metric.to_owned())).or_default();
+                        points.push((evaluation.iteration as f64, value));
+                    }
+                }
+            }
+        }
+    }
+    // A single evaluation is no curve.
+    validation.retain(|_, points| points.len() > 1 && points.windows(2).all(|p| p[0].0 < p[1].0));
+    let lines = |map: BTreeMap<(String, String), Vec<(f64, f64)>>| -> Vec<Curve> {
+        map.into_iter().map(|((plot, name), points)| Curve { plot, name, points }).collect()
+    };
+    (data.losses, data.kept_negatives, data.validation) = (lines(losses), lines(kept), lines(validation));
+}
+
+fn pictures_of(
+    run: &Path,
+    results: &Results,
+    validation: &Validation,
+    (from, to): (usize, usize),
+    data: &mut ReportData,
+) -> anyhow::Result<()> {
+    // The last truth is the fullest.
+    let Some(truth) = validation.truths.last().map(|t| &t.annotations) else { return Ok(()) };
+    let classes: BTreeMap<i64, &Class> = results.classes.iter().map(|c| (c.category_id, c)).collect();
+    let mut detections = Vec::new();
+    for place in [from, to] {
+        let result = &results.classifiers[place];
+        let found = read_detections(&run.join(&result.detections))?;
+        let named = |id: i64| {
+            classes.get(&id).map_or_else(
+                || id.to_string(),
+                |c| format!("{} ({}, {})", c.name, c.frequency.letter(), c.train_images),
+            )
+        };
+        data.look_alikes.extend(look_alikes(truth, &found).into_iter().take(PAIRS).map(|pair| {
+            LookAlikePair {
+                method: result.name.clone(),
+                truth: named(pair.truth),
+                claimed: named(pair.claimed),
+                count: pair.count,
+                total: pair.total,
+                across: classes.get(&pair.truth).map(|c| c.frequency)
+                    != classes.get(&pair.claimed).map(|c| c.frequency),
+            }
+        }));
+        let mut by_image: BTreeMap<i64, Vec<Detection>> = BTreeMap::new();
+        for detection in found {
+            by_image.entry(detection.image_id).or_default().push(detection);
+        }
+        detections.push((result.name.as_str(), by_image));
+    }
+    let mut truths: BTreeMap<i64, Vec<&Annotation>> = BTreeMap::new();
+    for annotation in &truth.annotations {
+        truths.entry(annotation.image_id).or_default().push(annotation);
+    }
+    // How well the compared method does on an image: right boxes among as many as there are objects.
+    let mut ranked: Vec<(f64, usize)> = Vec::new();
+    for (index, record) in truth.images.iter().enumerate() {
+        let Some(objects) = truths.get(&record.id) else { continue };
+        let best = best_boxes(&detections[1].1, record.id, objects.len());
+        let right = best.iter().filter(|d| is_right(d, objects)).count();
+        ranked.push((right as f64 / objects.len() as f64, index));
+    }
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    let worst: Vec<_> = ranked.iter().rev().take(GALLERY).copied().collect();
+    ranked.truncate(GALLERY);
+    let name = |id: i64| classes.get(&id).map_or_else(|| id.to_string(), |c| c.name.clone());
+    for (title, chosen) in [("Best validation images", ranked), ("Worst validation images", worst)] {
+        let mut images = Vec::new();
+        for (share, index) in chosen {
+            let record = &truth.images[index];
+            let objects = &truths[&record.id];
+            let truth_boxes = objects.iter().map(|a| DrawnBox {
+                bbox: a.bbox,
+                label: name(a.category_id),
+                kind: "truth".into(),
+            });
+            let mut panels = vec![Panel { title: "ground truth".into(), boxes: truth_boxes.collect() }];
+            for (method, by_image) in &detections {
+                let boxes = best_boxes(by_image, record.id, objects.len()).into_iter().map(|d| DrawnBox {
+                    bbox: d.bbox,
+                    label: format!("{} {:.0}", name(d.category_id), 100.0 * d.score),
+                    kind: if is_right(&d, objects) { "right".into() } else { "wrong".into() },
+                });
+                panels.push(Panel { title: (*method).to_owned(), boxes: boxes.collect() });
+            }
+            let image = validation.dataset.sample(index)?.image;
+            images.push(GalleryImage {
+                caption: format!(
+                    "image {}: {:.0} % of the objects found by {}",
+                    record.id,
+                    100.0 * share,
+                    detections[1].0
+                ),
+                width: image.width,
+                height: image.height,
+                bytes: encode(&image)?,
+                mime: "image/png".into(),
+                panels,
+            });
+        }
+        data.galleries.push(Gallery { title: title.into(), images });
+    }
+    Ok(())
+}
+
+fn best_boxes(by_image: &BTreeMap<i64, Vec<Detection>>, image: i64, count: usize) -> Vec<Detection> {
+    let mut boxes = by_image.get(&image).cloned().unwrap_or_default();
+    boxes.sort_by(|a, b| b.score.total_cmp(&a.score));
+    boxes.truncate(count);
+    boxes
+}
+
+fn is_right(detection: &Detection, objects: &[&Annotation]) -> bool {
+    objects
+        .iter()
+        .any(|a| a.category_id == detection.category_id && iou(&detection.bbox, &a.bbox) >= RIGHT_IOU)
+}
+
+/// Intersection over union of boxes given as x, y, width, height.
+fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
+    let shared =
+        |axis: usize| ((a[axis] + a[axis + 2]).min(b[axis] + b[axis + 2]) - a[axis].max(b[axis])).max(0.0);
+    let both = shared(0) * shared(1);
+    let union = a[2] * a[3] + b[2] * b[3] - both;
+    if union > 0.0 { both / union } else { 0.0 }
+}
+
+fn encode(image: &RgbImage) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    let (width, height) = (image.width, image.height);
+    let colour = image::ExtendedColorType::Rgb8;
+    image::write_buffer_with_format(
+        &mut bytes,
+        &image.pixels,
+        width,
+        height,
+        colour,
+        image::ImageFormat::Png,
+    )?;
+    Ok(bytes.into_inner())
+}

@@ -1,0 +1,55 @@
+//! Tables on the terminal.
+
+use comfy_table::{CellAlignment, ContentArrangement, Table as Terminal, presets};
+use longtail_report::Table;
+
+use crate::{args::Format, printer::Printer};
+
+/// A table for people: columns of numbers are right-aligned.
+pub fn text(heading: &[&str], rows: &[Vec<String>]) -> String {
+    let mut table = Terminal::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    if heading.iter().any(|h| !h.is_empty()) {
+        table.set_header(heading);
+    }
+    for row in rows {
+        table.add_row(row);
+    }
+    for index in 0..heading.len() {
+        let numbers = rows.iter().all(|row| row[index].starts_with(|c: char| c.is_ascii_digit() || c == '–'));
+        if let Some(column) = table.column_mut(index).filter(|_| numbers && !rows.is_empty()) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+/// A table for documents.
+pub fn markdown(heading: &[&str], rows: &[Vec<String>]) -> String {
+    let line = |cells: Vec<&str>| format!("| {} |", cells.join(" | "));
+    let mut lines = vec![line(heading.to_vec()), line(vec!["---"; heading.len()])];
+    lines.extend(rows.iter().map(|row| line(row.iter().map(String::as_str).collect())));
+    lines.join("\n")
+}
+
+/// Prints the metrics table.
+pub fn print_table(table: &Table, format: Format, printer: &Printer) -> anyhow::Result<()> {
+    let output = match format {
+        Format::Json => serde_json::to_string_pretty(&table.json())?,
+        Format::Csv => table.csv(),
+        Format::Markdown => table.markdown(),
+        Format::Text => {
+            let (heading, rows) = table.text_cells();
+            // The truth heads a block of its own instead of filling a column.
+            let heading: Vec<&str> = heading[1..].iter().map(String::as_str).collect();
+            let mut parts = Vec::new();
+            for block in rows.chunk_by(|a, b| a[0] == b[0]) {
+                let rows: Vec<Vec<String>> = block.iter().map(|row| row[1..].to_vec()).collect();
+                parts.push(format!("{}\n{}", block[0][0], text(&heading, &rows)));
+            }
+            parts.join("\n\n")
+        }
+    };
+    printer.data(&output)?;
+    Ok(())
+}

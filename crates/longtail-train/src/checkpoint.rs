@@ -1,0 +1,203 @@
+//! Checkpoints: one safetensors file with the model, the optimizer, the loss state and the place in the recipe.
+//!
+//! Tensor names: `model/<path>`, `momentum/<path>`, `classifier.<i>/<path>`, `classifier.<i>.momentum/<path>`.
+//! The header's metadata key `longtail` holds the rest as JSON.
+
+use std::{collections::HashMap, io::Write, path::Path};
+
+use burn::tensor::{DType, TensorData};
+use longtail_loss::LossState;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::{error::TrainError, parameters::TensorMap, run_folder::write_atomically};
+
+const FORMAT_VERSION: u32 = 1;
+
+/// Everything that a run needs to go on as if it had not stopped.
+#[derive(Debug, Clone, Default)]
+pub struct Checkpoint {
+    /// Where the run stands.
+    pub position: Position,
+    /// Parameters and buffers of the detector.
+    pub model: TensorMap,
+    /// Momentum of the detector's parameters.
+    pub momentum: TensorMap,
+    /// State of the stage-1 loss.
+    pub loss_state: LossState,
+    /// Classifiers trained side by side; empty outside a classifier stage.
+    pub classifiers: Vec<ClassifierState>,
+}
+
+/// One of the classifiers of a classifier stage.
+#[derive(Debug, Clone, Default)]
+pub struct ClassifierState {
+    /// Its name in the recipe.
+    pub name: String,
+    /// Weight and bias.
+    pub parameters: TensorMap,
+    /// Their momentum.
+    pub momentum: TensorMap,
+    /// State of its loss.
+    pub loss_state: LossState,
+}
+
+/// A place in a recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Position {
+    /// Index of the stage.
+    pub stage: usize,
+    /// Iterations done in it.
+    pub iteration: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Header {
+    version: u32,
+    position: Position,
+    loss_state: LossState,
+    classifiers: Vec<ClassifierHeader>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ClassifierHeader {
+    name: String,
+    loss_state: LossState,
+}
+
+impl Checkpoint {
+    /// Writes the file by write-and-rename: a kill leaves the older one whole.
+    ///
+    /// # Errors
+    /// If the file cannot be written, for instance because the disk is full.
+    pub fn write(&self, path: &Path) -> Result<(), TrainError> {
+        let header = Header {
+            version: FORMAT_VERSION,
+            position: self.position,
+            loss_state: self.loss_state.clone(),
+            classifiers: self
+                .classifiers
+                .iter()
+                .map(|c| ClassifierHeader { name: c.name.clone(), loss_state: c.loss_state.clone() })
+                .collect(),
+        };
+        let damaged = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
+        let json = serde_json::to_string(&header).map_err(|e| damaged(e.to_string()))?;
+        let mut groups = vec![("model".to_owned(), &self.model), ("momentum".to_owned(), &self.momentum)];
+        for (index, classifier) in self.classifiers.iter().enumerate() {
+            groups.push((format!("classifier.{index}"), &classifier.parameters));
+            groups.push((format!("classifier.{index}.momentum"), &classifier.momentum));
+        }
+        let mut views = Vec::new();
+        for (group, tensors) in groups {
+            for (name, data) in tensors {
+                let view = TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes())
+                    .map_err(|e| damaged(e.to_string()))?;
+                views.push((format!("{group}/{name}"), view));
+            }
+        }
+        let metadata = HashMap::from([("longtail".to_owned(), json)]);
+        let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| damaged(e.to_string()))?;
+        write_atomically(path, |file| file.write_all(&bytes))
+    }
+
+    /// Reads a checkpoint.
+    ///
+    /// # Errors
+    /// If the file is missing, cut short, or not one of ours.
+    pub fn read(path: &Path) -> Result<Self, TrainError> {
+        let damaged = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
+        let bytes = std::fs::read(path).map_err(TrainError::io("read", path))?;
+        let unreadable = |e: &dyn std::fmt::Display| {
+            damaged(format!(
+                "is damaged or no safetensors file ({e}); use an older checkpoint or start again"
+            ))
+        };
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| unreadable(&e))?;
+        let json =
+            metadata.metadata().as_ref().and_then(|m| m.get("longtail")).ok_or_else(|| {
+                damaged("has no `longtail` entry: it was not written by longtail train".into())
+            })?;
+        let header: Header = serde_json::from_str(json).map_err(|e| unreadable(&e))?;
+        if header.version != FORMAT_VERSION {
+            let found = header.version;
+            return Err(damaged(format!("has format version {found}, this program reads {FORMAT_VERSION}")));
+        }
+        let tensors = SafeTensors::deserialize(&bytes).map_err(|e| unreadable(&e))?;
+        let mut groups: HashMap<&str, TensorMap> = HashMap::new();
+        for (name, view) in tensors.iter() {
+            let Some((group, path)) = name.split_once('/') else {
+                return Err(damaged(format!("holds a tensor of unknown kind `{name}`")));
+            };
+            if view.dtype() != Dtype::F32 {
+                return Err(damaged(format!("`{name}` is {:?}, expected F32", view.dtype())));
+            }
+            let data = TensorData::from_bytes_vec(view.data().to_vec(), view.shape().to_vec(), DType::F32);
+            groups.entry(group).or_default().insert(path.to_owned(), data);
+        }
+        let mut take = |group: &str| groups.remove(group).unwrap_or_default();
+        let (model, momentum) = (take("model"), take("momentum"));
+        let classifiers = header
+            .classifiers
+            .into_iter()
+            .enumerate()
+            .map(|(index, classifier)| ClassifierState {
+                name: classifier.name,
+                parameters: take(&format!("classifier.{index}")),
+                momentum: take(&format!("classifier.{index}.momentum")),
+                loss_state: classifier.loss_state,
+            })
+            .collect();
+        Ok(Self { position: header.position, model, momentum, loss_state: header.loss_state, classifiers })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Checkpoint {
+        let tensor = |values: Vec<f32>| TensorData::new(values, [2, 2]);
+        Checkpoint {
+            position: Position { stage: 1, iteration: 7 },
+            model: TensorMap::from([("neck.weight".into(), tensor(vec![1.0, -0.0, f32::MIN_POSITIVE, 4.0]))]),
+            momentum: TensorMap::from([("neck.weight".into(), tensor(vec![0.1, 0.2, 0.3, 0.4]))]),
+            loss_state: LossState::default(),
+            classifiers: vec![ClassifierState {
+                name: "ACSL".into(),
+                parameters: TensorMap::from([("linear.weight".into(), tensor(vec![5.0, 6.0, 7.0, 8.0]))]),
+                ..Default::default()
+            }],
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_to_the_bit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last.safetensors");
+        sample().write(&path).unwrap();
+        let back = Checkpoint::read(&path).unwrap();
+        assert_eq!(back.position, sample().position);
+        assert_eq!(back.model["neck.weight"].as_bytes(), sample().model["neck.weight"].as_bytes());
+        assert_eq!(back.momentum["neck.weight"].as_bytes(), sample().momentum["neck.weight"].as_bytes());
+        assert_eq!(back.classifiers[0].name, "ACSL");
+        let weight = "linear.weight";
+        assert_eq!(
+            back.classifiers[0].parameters[weight].as_bytes(),
+            sample().classifiers[0].parameters[weight].as_bytes()
+        );
+    }
+
+    #[test]
+    fn a_file_cut_short_is_refused_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last.safetensors");
+        sample().write(&path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for length in [0, 5, 40, bytes.len() - 1] {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            let message = Checkpoint::read(&path).unwrap_err().to_string();
+            assert!(message.contains("last.safetensors") && message.contains("damaged"), "{message}");
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! What a run ran on: written to `environment.json`, shown in the report.
+
+use std::collections::BTreeMap;
+
+/// Versions, machine and command line, in a fixed order.
+pub fn describe(command: &str) -> BTreeMap<String, String> {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let seconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |duration| duration.as_secs());
+    BTreeMap::from([
+        ("longtail".into(), env!("CARGO_PKG_VERSION").into()),
+        ("burn".into(), "0.22.1, flex backend (CPU)".into()),
+        ("system".into(), format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
+        ("cores".into(), cores.to_string()),
+        ("threads".into(), rayon::current_num_threads().to_string()),
+        ("started (unix seconds)".into(), seconds.to_string()),
+        ("command".into(), command.into()),
+    ])
+}

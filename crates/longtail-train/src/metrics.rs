@@ -1,0 +1,200 @@
+//! `metrics.jsonl`: one JSON object a line, training steps and evaluations in the order they happened.
+
+use std::{
+    collections::BTreeMap,
+    fs::{File, OpenOptions},
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use longtail_data::FrequencyGroup;
+use longtail_eval::Metrics;
+use longtail_loss::KeptNegatives;
+use serde::{Deserialize, Serialize};
+
+use crate::{checkpoint::Position, error::TrainError, run_folder::write_atomically};
+
+/// A line of `metrics.jsonl`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Record {
+    /// A training step.
+    Step(StepRecord),
+    /// An evaluation.
+    Evaluation(EvaluationRecord),
+}
+
+/// Where the time of a step went, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct StepTime {
+    /// The whole step.
+    pub total: f64,
+    /// Waiting for the batch.
+    pub data: f64,
+    /// Matching, sampling, proposals and NMS on the host.
+    pub host: f64,
+}
+
+/// Measurements at a training step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Index of the stage.
+    pub stage_index: usize,
+    /// Name of the stage.
+    pub stage: String,
+    /// Iterations done, counting this one.
+    pub iteration: u64,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+    /// Images a second since the last line.
+    pub images_per_second: f64,
+    /// Resident memory of the process, MiB.
+    pub memory_mib: f64,
+    /// Mean time of the steps since the last line.
+    pub seconds: StepTime,
+    /// Gradient norm before clipping, by classifier in a classifier stage, else under the key `all`.
+    pub gradient_norm: BTreeMap<String, f64>,
+    /// Loss terms, averaged since the last line; in a classifier stage keyed by the classifier's name.
+    pub losses: BTreeMap<String, f64>,
+    /// Share of the negatives (RoI × class) that a method kept, by classifier and frequency group (r, c, f).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kept_negatives: BTreeMap<String, BTreeMap<String, f64>>,
+}
+
+/// Metrics of an evaluation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EvaluationRecord {
+    /// Index of the stage.
+    pub stage_index: usize,
+    /// Name of the stage.
+    pub stage: String,
+    /// Iterations done.
+    pub iteration: u64,
+    /// Name of the classifier.
+    pub classifier: String,
+    /// Name of the truth it was scored against.
+    pub truth: String,
+    /// Metrics in `0..=1`.
+    pub metrics: Metrics,
+}
+
+/// Share of negatives kept over the classes of each frequency group.
+pub fn kept_by_group(kept: &KeptNegatives, groups: &[FrequencyGroup]) -> BTreeMap<String, f64> {
+    let mut shares = BTreeMap::new();
+    for group in FrequencyGroup::ALL {
+        let (mut of_group, mut all) = (0, 0);
+        for (class, _) in groups.iter().enumerate().filter(|(_, g)| **g == group) {
+            of_group += kept.kept[class];
+            all += kept.total[class];
+        }
+        if all > 0 {
+            shares.insert(group.letter().to_owned(), of_group as f64 / all as f64);
+        }
+    }
+    shares
+}
+
+/// Appends to `metrics.jsonl`.
+#[derive(Debug)]
+pub struct MetricsLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl MetricsLog {
+    /// Opens the log; lines past `position`, written after the checkpoint that a resumed run starts from, are
+    /// dropped.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn open(path: &Path, position: Position) -> Result<Self, TrainError> {
+        if path.exists() {
+            let before =
+                |stage: usize, iteration: u64| (stage, iteration) <= (position.stage, position.iteration);
+            let mut kept = String::new();
+            for record in Self::read(path)? {
+                let keep = match &record {
+                    Record::Step(step) => before(step.stage_index, step.iteration),
+                    Record::Evaluation(evaluation) => before(evaluation.stage_index, evaluation.iteration),
+                };
+                if keep {
+                    kept.push_str(&serde_json::to_string(&record).unwrap_or_default());
+                    kept.push('\n');
+                }
+            }
+            write_atomically(path, |file| file.write_all(kept.as_bytes()))?;
+        }
+        let file =
+            OpenOptions::new().create(true).append(true).open(path).map_err(TrainError::io("write", path))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// If the line cannot be written.
+    pub fn append(&mut self, record: &Record) -> Result<(), TrainError> {
+        let mut line = serde_json::to_string(record).unwrap_or_default();
+        line.push('\n');
+        self.file.write_all(line.as_bytes()).map_err(TrainError::io("write", &self.path))
+    }
+
+    /// Reads all whole lines; a last line cut short by a kill is left out.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn read(path: &Path) -> Result<Vec<Record>, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(TrainError::io("read", path))?;
+        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+    }
+}
+
+/// Resident memory of this process in MiB; 0 where the system does not tell.
+pub fn resident_memory_mib() -> f64 {
+    // Linux: field 2 of /proc/self/statm is the resident set in pages of 4 KiB.
+    let pages = std::fs::read_to_string("/proc/self/statm")
+        .ok()
+        .and_then(|text| text.split_whitespace().nth(1)?.parse::<f64>().ok());
+    pages.unwrap_or(0.0) * 4096.0 / (1024.0 * 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn evaluation(stage_index: usize, iteration: u64) -> Record {
+        Record::Evaluation(EvaluationRecord {
+            stage_index,
+            stage: "representation".into(),
+            iteration,
+            classifier: "softmax".into(),
+            truth: "lvis".into(),
+            metrics: Metrics::from([("AP".into(), Some(0.25)), ("APr".into(), None)]),
+        })
+    }
+
+    #[test]
+    fn resuming_drops_what_was_logged_after_the_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut log = MetricsLog::open(&path, Position::default()).unwrap();
+        for iteration in [10, 20, 30] {
+            log.append(&evaluation(0, iteration)).unwrap();
+        }
+        // A line cut short by a kill.
+        log.file.write_all(b"{\"kind\":\"eval").unwrap();
+        drop(log);
+        let mut log = MetricsLog::open(&path, Position { stage: 0, iteration: 20 }).unwrap();
+        log.append(&evaluation(1, 5)).unwrap();
+        let expected = vec![evaluation(0, 10), evaluation(0, 20), evaluation(1, 5)];
+        assert_eq!(MetricsLog::read(&path).unwrap(), expected);
+    }
+
+    #[test]
+    fn kept_negatives_are_shares_within_each_group() {
+        let kept = KeptNegatives { kept: vec![1, 3, 0], total: vec![10, 10, 20] };
+        let groups = [FrequencyGroup::Rare, FrequencyGroup::Rare, FrequencyGroup::Frequent];
+        let shares = kept_by_group(&kept, &groups);
+        assert_eq!(shares, BTreeMap::from([("r".into(), 0.2), ("f".into(), 0.0)]));
+    }
+}

@@ -1,0 +1,97 @@
+//! Parameters of a module by dotted path: snapshot, restore and the stochastic gradient descent step.
+//!
+//! Burn's own records are keyed by random parameter ids; checkpoints that outlive a process need names.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Tensor, TensorData},
+};
+
+/// Host copies of float tensors by dotted path. Ordered, so that files come out the same every time.
+pub type TensorMap = BTreeMap<String, TensorData>;
+
+/// Copies every float parameter and buffer of a module to the host.
+pub fn snapshot<M: Module>(module: &M) -> TensorMap {
+    struct Snapshot {
+        path: Vec<String>,
+        tensors: TensorMap,
+    }
+    impl ModuleVisitor for Snapshot {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.tensors.insert(self.path.join("."), param.val().inner().into_data());
+        }
+    }
+    let mut visitor = Snapshot { path: Vec::new(), tensors: TensorMap::new() };
+    module.visit(&mut visitor);
+    visitor.tensors
+}
+
+/// Puts tensors back into a module by dotted path.
+///
+/// # Errors
+/// Names the parameters that are missing, left over, or of another shape; the module is unusable then.
+pub fn restore<M: Module>(module: M, tensors: &TensorMap) -> Result<M, String> {
+    struct Restore<'a> {
+        path: Vec<String>,
+        tensors: &'a TensorMap,
+        used: usize,
+        problems: Vec<String>,
+    }
+    impl ModuleMapper for Restore<'_> {
+        fn enter_module(&mut self, name: &str, _container: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _name: &str, _container: &str) {
+            self.path.pop();
+        }
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            let path = self.path.join(".");
+            let Some(data) = self.tensors.get(&path) else {
+                self.problems.push(format!("`{path}` is missing"));
+                return param;
+            };
+            let expected: Vec<usize> = param.lazy_shape().to_vec();
+            let found: Vec<usize> = data.shape().to_vec();
+            if expected != found {
+                self.problems.push(format!("`{path}` has shape {found:?}, the model needs {expected:?}"));
+                return param;
+            }
+            self.used += 1;
+            let require_grad = param.is_require_grad();
+            param.map(|tensor| {
+                let value = Tensor::from_data(data.clone(), &tensor.device().inner());
+                if tensor.is_autodiff() {
+                    Tensor::from_inner(value).set_require_grad(require_grad)
+                } else {
+                    value
+                }
+            })
+        }
+    }
+    let mut mapper = Restore { path: Vec::new(), tensors, used: 0, problems: Vec::new() };
+    let module = module.map(&mut mapper);
+    if mapper.used < tensors.len() && mapper.problems.is_empty() {
+        mapper.problems.push(format!("{} tensors belong to no parameter", tensors.len() - mapper.used));
+    }
+    if mapper.problems.is_empty() {
+        Ok(module)
+    } else {
+        let more = mapper.problems.len().saturating_sub(5);
+        mapper.problems.truncate(5);
+        let suffix = if more > 0 { format!(" and {more} more") } else { String::new() };
+        Err(format!("{}{suffix}", mapper.problems.join("; ")))
+    }
+}
+
+/// Number of scalars in the float parameters and buffers of a module.
+pub fn count<M: Module>(module: &M) -> usize {
+    snapshot(module).values().map(|data| data.num_elements()).sum()
+}

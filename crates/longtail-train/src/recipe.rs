@@ -1,0 +1,338 @@
+//! The typed recipe of a run: data, detector, stages, evaluation.
+//!
+//! A recipe is a TOML file; every key has a default but `data` and `stages`, unknown keys are errors, and
+//! `--set stages.0.optimizer.learning_rate=0.02` overrides one value. The resolved recipe is written into the
+//! run folder as `config.toml`.
+
+use std::path::{Path, PathBuf};
+
+use longtail_data::{Sampler, Transform};
+use longtail_detect::{FasterRcnnConfig, TestConfig};
+use longtail_emoji::WorldConfig;
+use longtail_loss::LossConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::TrainError,
+    schedule::Schedule,
+    sgd::{SgdConfig, positive},
+};
+
+/// Everything that decides a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Name of the run, used for its folder.
+    pub name: String,
+    /// Seed of every random choice.
+    #[serde(default)]
+    pub seed: u64,
+    /// Write a checkpoint every so many iterations.
+    #[serde(default = "default_checkpoint_every")]
+    pub checkpoint_every: u64,
+    /// Write a line of metrics every so many iterations.
+    #[serde(default = "default_log_every")]
+    pub log_every: u64,
+    /// Worker threads that prepare batches.
+    #[serde(default = "default_workers")]
+    pub workers: usize,
+    /// What to train on.
+    pub data: DataRecipe,
+    /// Resizing, flipping and normalisation of training images; evaluation uses it without the flip.
+    #[serde(default)]
+    pub transform: Transform,
+    /// The detector.
+    #[serde(default)]
+    pub detector: FasterRcnnConfig,
+    /// Decoding of detections for evaluation.
+    #[serde(default)]
+    pub test: TestConfig,
+    /// Stages in order.
+    pub stages: Vec<Stage>,
+}
+
+fn default_checkpoint_every() -> u64 {
+    1000
+}
+fn default_log_every() -> u64 {
+    20
+}
+fn default_workers() -> usize {
+    1
+}
+
+/// Where images and annotations come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum DataRecipe {
+    /// The embedded benchmark, drawn in memory.
+    Emoji(WorldConfig),
+    /// Folders of images with COCO or LVIS annotation files.
+    Files(FileData),
+}
+
+/// Image folders and annotation files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileData {
+    /// Annotations to train on.
+    pub train_annotations: PathBuf,
+    /// Folder of the training images.
+    pub train_images: PathBuf,
+    /// Annotations to evaluate on; none: no evaluation.
+    #[serde(default)]
+    pub validation_annotations: Option<PathBuf>,
+    /// Folder of the validation images; none: the training images' folder.
+    #[serde(default)]
+    pub validation_images: Option<PathBuf>,
+}
+
+/// Which parameters a stage trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trained {
+    /// The whole detector, as far as `detector.backbone` does not freeze it.
+    All,
+    /// Only the last classification layer. Everything below is frozen, normalisation included, so any number
+    /// of classifiers train side by side on the same RoI features.
+    Classifier,
+}
+
+/// How long a stage lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Length {
+    /// Optimizer steps.
+    Iterations(u64),
+    /// Passes over the sampler's epoch.
+    Epochs(f64),
+}
+
+/// One stage of a recipe.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stage {
+    /// Name: letters, digits, `-`, `_`; its checkpoint is `checkpoints/<name>.safetensors`.
+    pub name: String,
+    /// What the stage trains.
+    pub train: Trained,
+    /// How long.
+    pub length: Length,
+    /// Images in a batch.
+    pub batch_size: usize,
+    /// The classifiers with their losses. A stage that trains `all` has exactly one; a `classifier` stage trains
+    /// each from the previous stage's classifier on the same batches.
+    pub classifiers: Vec<ClassifierRecipe>,
+    /// Optimizer.
+    #[serde(default)]
+    pub optimizer: SgdConfig,
+    /// Learning rate over the stage.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Order of the images.
+    #[serde(default = "default_sampler")]
+    pub sampler: Sampler,
+    /// Evaluate every so many iterations besides the end of the stage; 0: only at the end.
+    #[serde(default)]
+    pub evaluate_every: u64,
+}
+
+fn default_sampler() -> Sampler {
+    Sampler::Shuffled
+}
+
+/// A classifier and the loss that trains it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierRecipe {
+    /// Name in tables and files.
+    pub name: String,
+    /// The classification loss.
+    pub loss: LossConfig,
+    /// Learning rate of this classifier where it differs from the stage's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+}
+
+impl Recipe {
+    /// Reads a recipe file, applies `key=value` overrides and checks it.
+    ///
+    /// # Errors
+    /// If the file cannot be read or parsed, holds an unknown key, or a value is out of range.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(TrainError::io("read recipe", path))?;
+        Self::parse(&text, overrides)
+            .map_err(|error| match error {
+                TrainError::Recipe { field, reason } if field.is_empty() => {
+                    TrainError::RecipeFile { path: path.to_owned(), reason }
+                }
+                other => other,
+            })
+            .map(|mut recipe| {
+                if let DataRecipe::Files(files) = &mut recipe.data {
+                    files.resolve(path.parent().unwrap_or(Path::new(".")));
+                }
+                recipe
+            })
+    }
+
+    /// Parses a recipe and applies overrides.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn parse(text: &str, overrides: &[String]) -> Result<Self, TrainError> {
+        // Parse straight from the text when nothing is overridden: the message then shows the line.
+        let recipe: Self = if overrides.is_empty() {
+            toml::from_str(text).map_err(|e| TrainError::recipe("", e.to_string()))?
+        } else {
+            let mut table: toml::Table =
+                toml::from_str(text).map_err(|e| TrainError::recipe("", e.to_string()))?;
+            for entry in overrides {
+                set(&mut table, entry)?;
+            }
+            toml::Value::Table(table).try_into().map_err(|e| TrainError::recipe("", e.to_string()))?
+        };
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// The recipe as TOML.
+    ///
+    /// # Panics
+    /// Never for a recipe that was parsed or built from finite values.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a recipe is made of plain values")
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// Names the first key that is out of range and what is accepted.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        if self.stages.is_empty() {
+            return Err(TrainError::recipe("stages", "is empty; a run needs at least one stage"));
+        }
+        let plain = |name: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_')
+        };
+        if !plain(&self.name) {
+            return Err(TrainError::recipe("name", "must be letters, digits, `-` and `_`"));
+        }
+        for (field, value) in [("checkpoint_every", self.checkpoint_every), ("log_every", self.log_every)] {
+            if value == 0 {
+                return Err(TrainError::recipe(field, "is 0; it must be at least 1"));
+            }
+        }
+        self.transform.validate()?;
+        self.detector.validate()?;
+        for (index, stage) in self.stages.iter().enumerate() {
+            let key = |name: &str| format!("stages.{index}.{name}");
+            if !plain(&stage.name) || stage.name == "last" {
+                return Err(TrainError::recipe(
+                    key("name"),
+                    "must be letters, digits, `-` and `_`, and not `last`",
+                ));
+            }
+            if self.stages[..index].iter().any(|earlier| earlier.name == stage.name) {
+                return Err(TrainError::recipe(key("name"), format!("repeats `{}`", stage.name)));
+            }
+            if stage.batch_size == 0 {
+                return Err(TrainError::recipe(key("batch_size"), "is 0; it must be at least 1"));
+            }
+            match stage.length {
+                Length::Iterations(0) => {
+                    return Err(TrainError::recipe(key("length"), "is 0 iterations; it must be at least 1"));
+                }
+                Length::Epochs(epochs) => positive(&key("length.epochs"), epochs)?,
+                Length::Iterations(_) => {}
+            }
+            stage.optimizer.validate(&key("optimizer"))?;
+            stage.schedule.validate(&key("schedule"))?;
+            stage.validate_classifiers(index)?;
+        }
+        if self.stages[0].train != Trained::All {
+            return Err(TrainError::recipe(
+                "stages.0.train",
+                "is `classifier`, but no earlier stage trains what it would freeze; begin with `all`",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Stage {
+    fn validate_classifiers(&self, index: usize) -> Result<(), TrainError> {
+        let key = format!("stages.{index}.classifiers");
+        if self.classifiers.is_empty() || (self.train == Trained::All && self.classifiers.len() != 1) {
+            let needed = if self.train == Trained::All { "exactly one" } else { "at least one" };
+            let found = self.classifiers.len();
+            return Err(TrainError::recipe(key, format!("has {found} entries; this stage takes {needed}")));
+        }
+        for (place, classifier) in self.classifiers.iter().enumerate() {
+            if classifier.name.is_empty()
+                || self.classifiers[..place].iter().any(|other| other.name == classifier.name)
+            {
+                return Err(TrainError::recipe(format!("{key}.{place}.name"), "is empty or repeated"));
+            }
+            if let Some(learning_rate) = classifier.learning_rate {
+                positive(&format!("{key}.{place}.learning_rate"), learning_rate)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FileData {
+    /// Makes relative paths relative to the recipe's folder.
+    fn resolve(&mut self, folder: &Path) {
+        let paths = [Some(&mut self.train_annotations), Some(&mut self.train_images)];
+        let optional = [self.validation_annotations.as_mut(), self.validation_images.as_mut()];
+        for path in paths.into_iter().chain(optional).flatten() {
+            if path.is_relative() {
+                *path = folder.join(&*path);
+            }
+        }
+    }
+}
+
+/// Applies `a.b.0.c=value` to a table; the value is TOML, or a bare string.
+fn set(table: &mut toml::Table, entry: &str) -> Result<(), TrainError> {
+    let (key, value) = entry
+        .split_once('=')
+        .ok_or_else(|| TrainError::recipe(entry, "is no `key=value`, as in `seed=1`"))?;
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"))
+        .ok()
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| toml::Value::String(value.to_owned()));
+    let mut segments = key.split('.').collect::<Vec<_>>();
+    let last = segments.pop().unwrap_or_default();
+    let unknown = |part: &str| TrainError::recipe(key, format!("has no part `{part}` in this recipe"));
+    let mut place: &mut toml::Value =
+        table.entry(segments.first().copied().unwrap_or(last)).or_insert(toml::Table::new().into());
+    if segments.is_empty() {
+        *place = parsed;
+        return Ok(());
+    }
+    for segment in &segments[1..] {
+        place = match place {
+            toml::Value::Table(inner) => inner.entry(*segment).or_insert(toml::Table::new().into()),
+            toml::Value::Array(items) => segment
+                .parse::<usize>()
+                .ok()
+                .and_then(|index| items.get_mut(index))
+                .ok_or_else(|| unknown(segment))?,
+            _ => return Err(unknown(segment)),
+        };
+    }
+    match place {
+        toml::Value::Table(inner) => {
+            inner.insert(last.to_owned(), parsed);
+        }
+        toml::Value::Array(items) => {
+            let slot = last.parse::<usize>().ok().and_then(|index| items.get_mut(index));
+            *slot.ok_or_else(|| unknown(last))? = parsed;
+        }
+        _ => return Err(unknown(last)),
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Stochastic gradient descent with PyTorch's semantics: weight decay added to the gradient, momentum without
+//! dampening, gradient clipping by the *global* norm.
+//!
+//! Burn's optimizer dampens by 0.1 and clips tensor by tensor; both change the published recipe.
+
+use std::collections::BTreeMap;
+
+use burn::{
+    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    tensor::{Gradients, Tensor, TensorData},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{error::TrainError, parameters::TensorMap};
+
+/// Settings of the optimizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SgdConfig {
+    /// Learning rate after the warm-up, for the stage's batch size.
+    pub learning_rate: f64,
+    /// Momentum, without dampening.
+    pub momentum: f64,
+    /// Weight decay, added to the gradient of every trained parameter.
+    pub weight_decay: f64,
+    /// Largest global gradient norm; larger gradients are scaled down to it. 0 switches clipping off.
+    pub gradient_clip_norm: f64,
+}
+
+impl Default for SgdConfig {
+    fn default() -> Self {
+        Self { learning_rate: 0.01, momentum: 0.9, weight_decay: 1e-4, gradient_clip_norm: 35.0 }
+    }
+}
+
+impl SgdConfig {
+    /// Checks the ranges; `field` is the dotted key of this block for the message.
+    ///
+    /// # Errors
+    /// If a value is not finite, the learning rate is not positive, or momentum is outside `[0, 1)`.
+    pub fn validate(&self, field: &str) -> Result<(), TrainError> {
+        positive(&format!("{field}.learning_rate"), self.learning_rate)?;
+        if !(0.0..1.0).contains(&self.momentum) {
+            return Err(TrainError::recipe(
+                format!("{field}.momentum"),
+                format!("is {}; it must lie in [0, 1)", self.momentum),
+            ));
+        }
+        for (name, value) in
+            [("weight_decay", self.weight_decay), ("gradient_clip_norm", self.gradient_clip_norm)]
+        {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(TrainError::recipe(
+                    format!("{field}.{name}"),
+                    format!("is {value}; it must be 0 or more"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn positive(field: &str, value: f64) -> Result<(), TrainError> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(TrainError::recipe(field, format!("is {value}; it must be greater than 0, or nothing is learned")))
+}
+
+/// Momentum of every trained parameter, by dotted path.
+#[derive(Debug, Clone, Default)]
+pub struct Sgd {
+    momentum: BTreeMap<String, Tensor<1>>,
+}
+
+impl Sgd {
+    /// One step over every parameter of `module` that requires a gradient and has one.
+    /// Returns the module and the gradient norm before clipping.
+    pub fn step<M: Module>(
+        &mut self,
+        config: &SgdConfig,
+        learning_rate: f64,
+        module: M,
+        mut gradients: Gradients,
+    ) -> (M, f64) {
+        let mut collect = Collect { path: Vec::new(), gradients: &mut gradients, flat: BTreeMap::new() };
+        module.visit(&mut collect);
+        let flat = collect.flat;
+        // Ordered by path and summed in f64, so that the norm does not hang on the thread count.
+        let norm = flat.values().map(squared_norm).sum::<f64>().sqrt();
+        let clip = config.gradient_clip_norm;
+        // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm.
+        let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        let mut apply =
+            Apply { path: Vec::new(), flat, momentum: &mut self.momentum, config, learning_rate, scale };
+        (module.map(&mut apply), norm)
+    }
+
+    /// Host copies of the momentum, for a checkpoint.
+    pub fn to_tensors(&self) -> TensorMap {
+        self.momentum.iter().map(|(path, tensor)| (path.clone(), tensor.clone().into_data())).collect()
+    }
+
+    /// The momentum of a checkpoint.
+    pub fn from_tensors(tensors: &TensorMap, device: &burn::tensor::Device) -> Self {
+        let device = device.clone().inner();
+        let load = |data: &TensorData| Tensor::<1>::from_data(data.clone(), &device);
+        Self { momentum: tensors.iter().map(|(path, data)| (path.clone(), load(data))).collect() }
+    }
+}
+
+/// Sum of squares in f64, in memory order.
+fn squared_norm(tensor: &Tensor<1>) -> f64 {
+    let data = tensor.clone().into_data();
+    data.iter::<f32>().map(|x| f64::from(x) * f64::from(x)).sum()
+}
+
+struct Collect<'a> {
+    path: Vec<String>,
+    gradients: &'a mut Gradients,
+    flat: BTreeMap<String, Tensor<1>>,
+}
+
+impl ModuleVisitor for Collect<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if !param.is_require_grad() {
+            return;
+        }
+        if let Some(gradient) = param.val().grad_remove(self.gradients) {
+            let length = gradient.shape().num_elements();
+            self.flat.insert(self.path.join("."), gradient.reshape([length]));
+        }
+    }
+}
+
+struct Apply<'a> {
+    path: Vec<String>,
+    flat: BTreeMap<String, Tensor<1>>,
+    momentum: &'a mut BTreeMap<String, Tensor<1>>,
+    config: &'a SgdConfig,
+    learning_rate: f64,
+    scale: f64,
+}
+
+impl ModuleMapper for Apply<'_> {
+    fn enter_module(&mut self, name: &str, _container: &str) {
+        self.path.push(name.to_owned());
+    }
+    fn exit_module(&mut self, _name: &str, _container: &str) {
+        self.path.pop();
+    }
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let path = self.path.join(".");
+        let Some(mut gradient) = self.flat.remove(&path) else {
+            return param;
+        };
+        if self.scale < 1.0 {
+            gradient = gradient * self.scale;
+        }
+        param.map(|tensor| {
+            let shape = tensor.shape();
+            let weight = tensor.inner().reshape([shape.num_elements()]);
+            if self.config.weight_decay > 0.0 {
+                gradient = gradient + weight.clone() * self.config.weight_decay;
+            }
+            let velocity = match self.momentum.remove(&path) {
+                Some(velocity) => velocity * self.config.momentum + gradient,
+                None => gradient,
+            };
+            let weight = weight - velocity.clone() * self.learning_rate;
+            self.momentum.insert(path, velocity);
+            Tensor::from_inner(weight.reshape(shape)).require_grad()
+        })
+    }
+}
