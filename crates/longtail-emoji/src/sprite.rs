@@ -44,7 +44,7 @@ impl Appearance {
         let (cosine, sine) = rotation(uniform(generator, -0.45, 0.45));
         let (stretch, shear) = (uniform(generator, 0.72, 1.38), uniform(generator, -0.3, 0.3));
         let mirror = if chance(generator, 0.5) { -1.0 } else { 1.0 };
-        let tilt = [uniform(generator, -0.25, 0.25), uniform(generator, -0.25, 0.25)];
+        let tilt = [uniform(generator, -0.2, 0.2), uniform(generator, -0.2, 0.2)];
         let half = size / 2.0;
         // Drawing to scene: turn · shear · stretch · half; its inverse is what sampling needs.
         let (a, b) = (cosine * stretch * mirror * half, (cosine * shear - sine) * half / stretch);
@@ -57,9 +57,9 @@ impl Appearance {
         let inverse =
             [[ia, ib, -ia * x - ib * y], [ic, id, -ic * x - id * y], [px, py, 1.0 - px * x - py * y]];
         let style = match uniform(generator, 0.0, 1.0) {
-            u if u < 0.55 => Style::Plain,
-            u if u < 0.70 => Style::Posterised(uniform(generator, 2.0, 5.0)),
-            u if u < 0.87 => Style::Tinted([0; 3].map(|_| uniform(generator, 0.45, 1.0))),
+            u if u < 0.70 => Style::Plain,
+            u if u < 0.82 => Style::Posterised(uniform(generator, 2.0, 5.0)),
+            u if u < 0.94 => Style::Tinted([0; 3].map(|_| uniform(generator, 0.45, 1.0))),
             _ => Style::Sketch,
         };
         Self {

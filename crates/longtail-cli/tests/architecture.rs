@@ -1,0 +1,83 @@
+//! Dependencies between the crates point one way, as ARCHITECTURE.md says.
+
+use std::{collections::BTreeMap, path::Path};
+
+/// Crates in order: each may depend on those that `allowed` lists.
+fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
+    BTreeMap::from([
+        ("longtail-data", &[] as &[_]),
+        ("longtail-emoji", &["longtail-data"]),
+        ("longtail-loss", &[]),
+        ("longtail-eval", &["longtail-data"]),
+        ("longtail-detect", &["longtail-data", "longtail-loss"]),
+        ("longtail-train", &["longtail-data", "longtail-detect", "longtail-emoji", "longtail-eval", "longtail-loss"]),
+        ("longtail-report", &["longtail-eval"]),
+        (
+            "longtail-cli",
+            &[
+                "longtail-data",
+                "longtail-detect",
+                "longtail-emoji",
+                "longtail-eval",
+                "longtail-loss",
+                "longtail-report",
+                "longtail-train",
+            ],
+        ),
+    ])
+}
+
+/// Names under `[dependencies]` of a manifest.
+fn dependencies(manifest: &str) -> Vec<String> {
+    let section = manifest.split("[dependencies]").nth(1).unwrap_or_default();
+    let section = section.split("\n[").next().unwrap_or_default();
+    let name = |line: &str| line.split(['.', '=', ' ']).next().unwrap_or_default().to_owned();
+    section.lines().filter(|l| !l.is_empty() && !l.starts_with('#')).map(name).collect()
+}
+
+#[test]
+fn dependencies_point_one_way() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let allowed = allowed();
+    let mut found = 0;
+    for entry in std::fs::read_dir(crates).unwrap() {
+        let folder = entry.unwrap();
+        let name = folder.file_name().into_string().unwrap();
+        let expected = allowed.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not in the order of crates"));
+        let manifest = std::fs::read_to_string(folder.path().join("Cargo.toml")).unwrap();
+        let dependencies = dependencies(&manifest);
+        assert!(dependencies.len() > 1, "{name}: no dependencies read");
+        for dependency in &dependencies {
+            if dependency.starts_with("longtail-") {
+                assert!(expected.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
+            }
+            let burn = dependency.starts_with("burn");
+            let free = ["longtail-data", "longtail-emoji", "longtail-eval", "longtail-report"].contains(&name.as_str());
+            assert!(!(burn && free), "{name} must not see Burn");
+        }
+        found += 1;
+    }
+    assert_eq!(found, allowed.len());
+}
+
+#[test]
+fn only_the_command_line_prints() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut folders: Vec<_> = std::fs::read_dir(crates).unwrap().map(|e| e.unwrap().path().join("src")).collect();
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let text = std::fs::read_to_string(&path).unwrap();
+                files += 1;
+                for word in ["println!", "eprintln!", "print!(", "dbg!("] {
+                    assert!(!text.contains(word), "{} uses {word}", path.display());
+                }
+            }
+        }
+    }
+    assert!(files > 40, "{files}");
+}

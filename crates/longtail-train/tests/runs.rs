@@ -1,0 +1,228 @@
+//! Whole runs on a tiny world: resuming, threads, frozen parts, and what goes wrong.
+
+use std::path::Path;
+
+use burn::tensor::Device;
+use longtail_train::{
+    Event, Observer, Recipe, RunFolder, Silent, TrainError,
+    checkpoint::Checkpoint,
+    metrics::{MetricsLog, Record},
+    parameters::TensorMap,
+    results::Results,
+    run,
+};
+
+/// A world and detector as small as they get, both stages of four iterations.
+fn recipe(overrides: &[&str]) -> Recipe {
+    let text = r#"
+        name = "tiny"
+        seed = 3
+        log_every = 1
+        checkpoint_every = 3
+        [data]
+        kind = "emoji"
+        classes = 4
+        images = 160
+        validation_images = 6
+        image_size = 64
+        [transform]
+        resize = { kind = "keep" }
+        [detector]
+        fpn_channels = 8
+        backbone = { layout = "resnet18", width = 4, stem = "compact", normalization = "batch", frozen_stages = 0 }
+        anchors = { scale = 4.0 }
+        rpn = { samples = 16, pre_nms_train = 50, post_nms_train = 30, pre_nms_test = 30, post_nms_test = 15 }
+        roi_head = { samples = 16, hidden = 16, canonical_size = 112.0, class_agnostic = true }
+        [[stages]]
+        name = "representation"
+        train = "all"
+        length = { iterations = 4 }
+        batch_size = 2
+        optimizer = { learning_rate = 0.01 }
+        classifiers = [{ name = "softmax", loss = { kind = "softmax-cross-entropy" } }]
+        [[stages]]
+        name = "classifier"
+        train = "classifier"
+        length = { iterations = 4 }
+        batch_size = 2
+        optimizer = { learning_rate = 0.01 }
+        classifiers = [
+            { name = "softmax continued", loss = { kind = "softmax-cross-entropy" } },
+            { name = "ACSL", loss = { kind = "acsl" } },
+        ]
+    "#;
+    let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
+    Recipe::parse(text, &overrides).unwrap()
+}
+
+/// Asks to stop after a number of steps, counted over all stages.
+struct StopAfter {
+    steps: usize,
+}
+
+impl Observer for StopAfter {
+    fn observe(&mut self, event: Event<'_>) {
+        if matches!(event, Event::Step { .. }) {
+            self.steps = self.steps.saturating_sub(1);
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.steps == 0
+    }
+}
+
+fn finish(recipe: &Recipe, path: &Path, resume: bool) -> Results {
+    let folder = RunFolder::open(path, resume).unwrap();
+    run(recipe, &folder, resume, &Device::flex(), "test", &mut Silent).unwrap()
+}
+
+/// All weights at the end of a stage, the classifiers' too.
+fn weights(path: &Path, stage: &str) -> Vec<TensorMap> {
+    let checkpoint = Checkpoint::read(&path.join(format!("checkpoints/{stage}.safetensors"))).unwrap();
+    let classifiers = checkpoint.classifiers.into_iter().map(|c| c.parameters);
+    std::iter::once(checkpoint.model).chain(classifiers).collect()
+}
+
+fn metrics_without_times(path: &Path) -> Vec<Record> {
+    let mut records = MetricsLog::read(&path.join("metrics.jsonl")).unwrap();
+    for record in &mut records {
+        if let Record::Step(step) = record {
+            step.seconds = Default::default();
+            (step.images_per_second, step.memory_mib) = (0.0, 0.0);
+        }
+    }
+    records
+}
+
+#[test]
+fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    let expected = finish(&recipe(&[]), &whole, false);
+    // Stops in the middle of each stage, and at the end of the first.
+    for steps in [2, 4, 6] {
+        let path = folder.path().join(format!("stopped-{steps}"));
+        let stopped = {
+            let folder = RunFolder::open(&path, false).unwrap();
+            run(&recipe(&[]), &folder, false, &Device::flex(), "test", &mut StopAfter { steps })
+        };
+        assert!(matches!(stopped, Err(TrainError::Interrupted { .. })), "{steps}");
+        let found = finish(&recipe(&[]), &path, true);
+        assert_eq!(found.classifiers, expected.classifiers, "{steps}");
+        for stage in ["representation", "classifier"] {
+            assert_eq!(weights(&path, stage), weights(&whole, stage), "{steps}, {stage}");
+        }
+        assert_eq!(metrics_without_times(&path), metrics_without_times(&whole), "{steps}");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_threads = |threads: usize| {
+        let path = folder.path().join(threads.to_string());
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let results = pool.install(|| finish(&recipe(&[&format!("workers={threads}")]), &path, false));
+        (results.classifiers, weights(&path, "classifier"))
+    };
+    assert_eq!(with_threads(1), with_threads(4));
+}
+
+#[test]
+fn the_classifier_stage_moves_nothing_but_the_classifier() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let results = finish(&recipe(&[]), &path, false);
+    let names: Vec<&str> = results.classifiers.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(names, ["softmax", "softmax continued", "ACSL"]);
+    let (before, after) = (weights(&path, "representation"), weights(&path, "classifier"));
+    // Two classifiers were trained side by side, so the detector itself keeps the first one, and all else.
+    assert_eq!(before[0], after[0]);
+    assert_ne!(after[1], after[2]);
+}
+
+#[test]
+fn every_step_logs_losses_rates_memory_and_kept_negatives() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    finish(&recipe(&[]), &path, false);
+    let records = MetricsLog::read(&path.join("metrics.jsonl")).unwrap();
+    let steps: Vec<_> =
+        records.iter().filter_map(|r| if let Record::Step(step) = r { Some(step) } else { None }).collect();
+    assert_eq!(steps.len(), 8);
+    for step in &steps[..4] {
+        let names: Vec<&str> = step.losses.keys().map(String::as_str).collect();
+        assert_eq!(names, ["boxes", "classification", "rpn_boxes", "rpn_objectness"]);
+        assert!(step.learning_rate > 0.0 && step.memory_mib > 0.0 && step.images_per_second > 0.0);
+    }
+    for step in &steps[4..] {
+        let kept = &step.kept_negatives["ACSL"];
+        assert!(!kept.is_empty() && kept.values().all(|share| (0.0..=1.0).contains(share)));
+    }
+}
+
+#[test]
+fn a_loss_that_is_not_finite_stops_the_run_with_its_terms_and_images() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = RunFolder::open(&folder.path().join("run"), false).unwrap();
+    let recipe = recipe(&["stages.0.optimizer.learning_rate=1e30", "stages.0.optimizer.gradient_clip_norm=0.0"]);
+    let error = run(&recipe, &open, false, &Device::flex(), "test", &mut Silent).unwrap_err();
+    let TrainError::NonFiniteLoss { images, .. } = &error else { panic!("{error}") };
+    assert_eq!(images.len(), 2);
+    let text = error.to_string();
+    assert!(text.contains("rpn_objectness") && text.contains("representation"), "{text}");
+}
+
+#[test]
+fn a_folder_in_use_or_with_a_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let open = RunFolder::open(&path, false).unwrap();
+    assert!(matches!(RunFolder::open(&path, false), Err(TrainError::Locked { .. })));
+    open.write("config.toml", b"").unwrap();
+    drop(open);
+    assert!(matches!(RunFolder::open(&path, false), Err(TrainError::RunExists { .. })));
+    assert!(matches!(RunFolder::open(&path, true), Err(TrainError::NothingToResume { .. })));
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let error = RunFolder::open(&folder.path().join("file/run"), false).unwrap_err();
+    assert!(error.to_string().contains("cannot create run folder"), "{error}");
+}
+
+#[test]
+fn recipes_with_mistakes_name_the_key() {
+    for (change, expected) in [
+        ("stages.0.optimizer.learning_rate=0", "stages.0.optimizer.learning_rate"),
+        ("stages.0.lenght=3", "lenght"),
+        ("detector.roi_head.samples=0", "roi_head.samples"),
+        ("stages.1.train=\"al\"", "al"),
+        ("stages.7.name=\"x\"", "stages.7"),
+        ("data.clases=3", "clases"),
+        ("checkpoint_every=0", "checkpoint_every"),
+    ] {
+        let error = std::panic::catch_unwind(|| recipe(&[change])).unwrap_err();
+        let text = error.downcast_ref::<String>().unwrap();
+        assert!(text.contains(expected), "{change}: {text}");
+    }
+}
+
+#[test]
+fn a_checkpoint_on_a_full_disk_leaves_the_old_one_whole() {
+    // /dev/full refuses every write, as a full disk does.
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("last.safetensors");
+    Checkpoint::default().write(&path).unwrap();
+    let old = std::fs::read(&path).unwrap();
+    let error = longtail_train::run_folder::write_atomically(&path, |_| {
+        std::fs::OpenOptions::new().write(true).open("/dev/full").and_then(|mut full| {
+            std::io::Write::write_all(&mut full, b"more").and_then(|()| full.sync_all())
+        })
+    })
+    .unwrap_err();
+    assert!(error.to_string().contains("last.safetensors"), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), old);
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
