@@ -10,7 +10,10 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("longtail-loss", &[]),
         ("longtail-eval", &["longtail-data"]),
         ("longtail-detect", &["longtail-data", "longtail-loss"]),
-        ("longtail-train", &["longtail-data", "longtail-detect", "longtail-emoji", "longtail-eval", "longtail-loss"]),
+        (
+            "longtail-train",
+            &["longtail-data", "longtail-detect", "longtail-emoji", "longtail-eval", "longtail-loss"],
+        ),
         ("longtail-report", &["longtail-eval"]),
         (
             "longtail-cli",
@@ -43,7 +46,8 @@ fn dependencies_point_one_way() {
     for entry in std::fs::read_dir(crates).unwrap() {
         let folder = entry.unwrap();
         let name = folder.file_name().into_string().unwrap();
-        let expected = allowed.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not in the order of crates"));
+        let expected =
+            allowed.get(name.as_str()).unwrap_or_else(|| panic!("{name} is not in the order of crates"));
         let manifest = std::fs::read_to_string(folder.path().join("Cargo.toml")).unwrap();
         let dependencies = dependencies(&manifest);
         assert!(dependencies.len() > 1, "{name}: no dependencies read");
@@ -52,7 +56,8 @@ fn dependencies_point_one_way() {
                 assert!(expected.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
             }
             let burn = dependency.starts_with("burn");
-            let free = ["longtail-data", "longtail-emoji", "longtail-eval", "longtail-report"].contains(&name.as_str());
+            let free = ["longtail-data", "longtail-emoji", "longtail-eval", "longtail-report"]
+                .contains(&name.as_str());
             assert!(!(burn && free), "{name} must not see Burn");
         }
         found += 1;
@@ -63,7 +68,8 @@ fn dependencies_point_one_way() {
 #[test]
 fn only_the_command_line_prints() {
     let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let mut folders: Vec<_> = std::fs::read_dir(crates).unwrap().map(|e| e.unwrap().path().join("src")).collect();
+    let mut folders: Vec<_> =
+        std::fs::read_dir(crates).unwrap().map(|e| e.unwrap().path().join("src")).collect();
     let mut files = 0;
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).unwrap() {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use longtail_data::{
     Annotation, AnnotationSet, Batch, BatchPlan, Category, ClassCounts, DataError, Dataset, FrequencyGroup,
-    ImageRecord, ImageSource, LabelMap, Layout, Loader, Resize, RgbImage, Sampler, Severity, Transform, check,
-    sampler::repeat_factors,
+    ImageRecord, ImageSource, LabelMap, Layout, Loader, Resize, RgbImage, Sampler, Severity, Transform,
+    check, sampler::repeat_factors,
 };
 use rand::{RngExt, SeedableRng};
 
@@ -59,13 +59,17 @@ const BOX: [f64; 4] = [1.0, 2.0, 10.0, 10.0];
 fn labels_are_contiguous_whatever_the_ids() {
     let mut crowd = annotation(3, 1, 20, BOX);
     crowd.iscrowd = true;
-    let data = dataset(set(vec![annotation(1, 1, 90, BOX), annotation(2, 1, 7, [35.0, 25.0, 50.0, 50.0]), crowd]));
+    let data =
+        dataset(set(vec![annotation(1, 1, 90, BOX), annotation(2, 1, 7, [35.0, 25.0, 50.0, 50.0]), crowd]));
     let data = data.unwrap();
     let sample = data.sample(0).unwrap();
     assert_eq!(sample.targets.labels, [2, 0]);
     assert_eq!(sample.targets.boxes, [[1.0, 2.0, 11.0, 12.0], [35.0, 25.0, 40.0, 30.0]]);
     assert_eq!(sample.targets.crowd_boxes, [[1.0, 2.0, 11.0, 12.0]]);
-    assert_eq!(data.counts(), &ClassCounts { images: vec![1, 0, 1], instances: vec![1, 0, 1], total_images: 4 });
+    assert_eq!(
+        data.counts(),
+        &ClassCounts { images: vec![1, 0, 1], instances: vec![1, 0, 1], total_images: 4 }
+    );
     assert_eq!((data.labels().category_id(2), data.labels().name(0)), (90, "class 7"));
     assert!(data.sample(3).unwrap().targets.boxes.is_empty(), "an image without boxes is background");
 }
@@ -108,7 +112,8 @@ fn check_lists_everything_at_once() {
     ]);
     bad.categories.push(Category { id: 91, name: "Class 7".into(), frequency: None });
     let findings = check(&bad, None, &|| {});
-    let count = |part: &str| findings.iter().find(|f| f.message.contains(part)).map(|f| (f.severity, f.count));
+    let count =
+        |part: &str| findings.iter().find(|f| f.message.contains(part)).map(|f| (f.severity, f.count));
     assert_eq!(count("unknown categories"), Some((Severity::Error, 1)));
     assert_eq!(count("unknown images"), Some((Severity::Error, 1)));
     assert_eq!(count("not finite"), Some((Severity::Error, 1)));
@@ -120,7 +125,11 @@ fn check_lists_everything_at_once() {
     assert_eq!(count("have gaps"), Some((Severity::Note, 1)));
     assert_eq!(count("images without any box"), Some((Severity::Note, 2)));
     assert!(findings.windows(2).all(|pair| pair[0].severity <= pair[1].severity));
-    assert!(check(&set(vec![annotation(1, 1, 7, BOX)]), None, &|| {}).iter().all(|f| f.severity == Severity::Note));
+    assert!(
+        check(&set(vec![annotation(1, 1, 7, BOX)]), None, &|| {})
+            .iter()
+            .all(|f| f.severity == Severity::Note)
+    );
 }
 
 /// 200 images; class 7 in all, 20 in every tenth, 90 in two.
@@ -214,7 +223,8 @@ fn batches_do_not_depend_on_the_workers() {
 #[test]
 fn pixels_are_normalised_and_padded() {
     let data = long_tail();
-    let transform = Transform { resize: Resize::Keep, mean: [1.0, 2.0, 3.0], std: [2.0; 3], ..Transform::default() };
+    let transform =
+        Transform { resize: Resize::Keep, mean: [1.0, 2.0, 3.0], std: [2.0; 3], ..Transform::default() };
     let batch = Batch::load(&data, &[(8, false)], &transform).unwrap();
     assert_eq!(batch.shape, [1, 3, 32, 64]);
     // Image 9: every byte is 9.
@@ -227,7 +237,8 @@ fn pixels_are_normalised_and_padded() {
 fn bad_samplers_are_refused() {
     let data = long_tail();
     assert!(BatchPlan::new(&data, &Sampler::Shuffled, 0, 1).is_err());
-    let error = BatchPlan::new(&data, &Sampler::RepeatFactor { threshold: 0.0 }, 2, 1).unwrap_err().to_string();
+    let error =
+        BatchPlan::new(&data, &Sampler::RepeatFactor { threshold: 0.0 }, 2, 1).unwrap_err().to_string();
     assert!(error.contains("sampler.threshold"), "{error}");
 }
 

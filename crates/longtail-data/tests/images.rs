@@ -63,7 +63,10 @@ fn formats_grey_and_alpha_become_rgb() {
         let image = read_image(&path).unwrap();
         assert_eq!((image.width, image.height), (16, 8), "{name}");
         let (left, right) = (&image.pixels[..3], &image.pixels[45..48]);
-        assert!(left[0] > 200 && left[2] < 50 && right[2] > 200 && right[0] < 50, "{name}: {left:?} {right:?}");
+        assert!(
+            left[0] > 200 && left[2] < 50 && right[2] > 200 && right[0] < 50,
+            "{name}: {left:?} {right:?}"
+        );
     }
     let grey = folder.path().join("grey.png");
     std::fs::write(&grey, encode(&DynamicImage::ImageLuma8(rgb.to_luma8()), ImageFormat::Png)).unwrap();
@@ -78,7 +81,11 @@ fn a_cmyk_jpeg_becomes_rgb() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cmyk_red.jpg");
     let image = read_image(&path).unwrap();
     assert_eq!((image.width, image.height), (16, 16));
-    assert!(image.pixels[0] > 200 && image.pixels[1] < 60 && image.pixels[2] < 60, "{:?}", &image.pixels[..3]);
+    assert!(
+        image.pixels[0] > 200 && image.pixels[1] < 60 && image.pixels[2] < 60,
+        "{:?}",
+        &image.pixels[..3]
+    );
 }
 
 #[test]

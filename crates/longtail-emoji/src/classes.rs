@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use longtail_data::FrequencyGroup;
 use rand::seq::SliceRandom;
 use serde::Deserialize;
 
@@ -95,8 +96,7 @@ pub fn choose(config: &WorldConfig) -> Result<Vec<Class>, EmojiError> {
     let emoji = choose_emoji(&tables.emoji, config.classes, &mut generator);
     let most = (config.images as f64 * MAX_IMAGE_SHARE) as u64;
     let fitting: Vec<LvisCount> = tables.counts.iter().copied().filter(|c| c.images <= most).collect();
-    let counts: Vec<LvisCount> =
-        (0..config.classes).map(|i| fitting[(2 * i + 1) * fitting.len() / (2 * config.classes)]).collect();
+    let counts = choose_counts(&fitting, config.classes);
     // Multiples of the golden ratio: neighbours in a subgroup get ranks far apart, every rank is given once.
     let mut order: Vec<usize> = (0..emoji.len()).collect();
     order.sort_by_key(|&i| {
@@ -109,6 +109,35 @@ pub fn choose(config: &WorldConfig) -> Result<Vec<Class>, EmojiError> {
         classes[place] = Some(Class { emoji: emoji[place].clone(), images, objects_per_image });
     }
     Ok(classes.into_iter().flatten().collect())
+}
+
+/// Counts at equal steps of rank within each frequency group, so that all three stay in the smallest world.
+fn choose_counts(fitting: &[LvisCount], classes: usize) -> Vec<LvisCount> {
+    let groups: Vec<&[LvisCount]> = fitting
+        .chunk_by(|a, b| {
+            FrequencyGroup::from_image_count(a.images) == FrequencyGroup::from_image_count(b.images)
+        })
+        .collect();
+    let mut shares: Vec<usize> = groups.iter().map(|g| (classes * g.len() / fitting.len()).max(1)).collect();
+    // Whatever rounding left over or overdrew, the largest groups take.
+    while shares.iter().sum::<usize>() != classes {
+        let over = shares.iter().sum::<usize>() > classes;
+        let wanted =
+            |g: usize| classes as f64 * groups[g].len() as f64 / fitting.len() as f64 - shares[g] as f64;
+        let by_want = |a: &usize, b: &usize| wanted(*a).total_cmp(&wanted(*b));
+        let candidates = 0..groups.len();
+        let place = if over {
+            candidates.filter(|&g| shares[g] > 1).min_by(by_want)
+        } else {
+            candidates.max_by(by_want)
+        };
+        let Some(place) = place else { break };
+        shares[place] = if over { shares[place] - 1 } else { shares[place] + 1 };
+    }
+    let steps = |(group, share): (&&[LvisCount], usize)| -> Vec<LvisCount> {
+        (0..share).map(|i| group[(2 * i + 1) * group.len() / (2 * share)]).collect()
+    };
+    groups.iter().zip(shares).flat_map(steps).collect()
 }
 
 /// Runs of neighbours in randomly chosen subgroups, until there are enough; all of them in the full world.
@@ -127,8 +156,6 @@ fn choose_emoji(table: &[Emoji], count: usize, generator: &mut rand_chacha::ChaC
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use longtail_data::FrequencyGroup;
 
     use super::*;
 

@@ -166,7 +166,8 @@ fn every_step_logs_losses_rates_memory_and_kept_negatives() {
 fn a_loss_that_is_not_finite_stops_the_run_with_its_terms_and_images() {
     let folder = tempfile::tempdir().unwrap();
     let open = RunFolder::open(&folder.path().join("run"), false).unwrap();
-    let recipe = recipe(&["stages.0.optimizer.learning_rate=1e30", "stages.0.optimizer.gradient_clip_norm=0.0"]);
+    let recipe =
+        recipe(&["stages.0.optimizer.learning_rate=1e30", "stages.0.optimizer.gradient_clip_norm=0.0"]);
     let error = run(&recipe, &open, false, &Device::flex(), "test", &mut Silent).unwrap_err();
     let TrainError::NonFiniteLoss { images, .. } = &error else { panic!("{error}") };
     assert_eq!(images.len(), 2);
@@ -217,9 +218,10 @@ fn a_checkpoint_on_a_full_disk_leaves_the_old_one_whole() {
     Checkpoint::default().write(&path).unwrap();
     let old = std::fs::read(&path).unwrap();
     let error = longtail_train::run_folder::write_atomically(&path, |_| {
-        std::fs::OpenOptions::new().write(true).open("/dev/full").and_then(|mut full| {
-            std::io::Write::write_all(&mut full, b"more").and_then(|()| full.sync_all())
-        })
+        std::fs::OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .and_then(|mut full| std::io::Write::write_all(&mut full, b"more").and_then(|()| full.sync_all()))
     })
     .unwrap_err();
     assert!(error.to_string().contains("last.safetensors"), "{error}");

@@ -16,13 +16,13 @@ const RECIPE: &str = include_str!("../../../../configs/demo.toml");
 
 /// What `--quick` changes: a smaller world and fewer steps, the same stages and classifiers.
 const QUICK: [&str; 7] = [
-    "data.classes=20",
-    "data.images=800",
+    "data.classes=12",
+    "data.images=600",
     "data.validation_images=100",
     "data.image_size=128",
-    "stages.0.length.iterations=400",
+    "stages.0.length.iterations=700",
     "stages.0.evaluate_every=0",
-    "stages.1.length.iterations=150",
+    "stages.1.length.iterations=200",
 ];
 
 /// Trains on the embedded benchmark and prints the comparison.
