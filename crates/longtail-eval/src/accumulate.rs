@@ -2,7 +2,7 @@
 
 use crate::{
     matching::{Matched, Outcome},
-    numerics::{IOU_COUNT, RECALL_COUNT, mean, recall_thresholds},
+    numerics::{IOU_COUNT, RECALL_COUNT, descending, mean, recall_thresholds},
 };
 
 /// Precision and recall of a class in one area range and under one cap; all that the metrics are made of.
@@ -23,7 +23,7 @@ impl Curves {
         }
         let mut rows: Vec<Outcome> =
             images.flat_map(|m| m.outcomes[..m.outcomes.len().min(cap)].iter().copied()).collect();
-        rows.sort_by(|a, b| b.score.total_cmp(&a.score));
+        rows.sort_by(|a, b| descending(a.score, b.score));
         let mut curves = Self { precision: [[0.0; RECALL_COUNT]; IOU_COUNT], recall: [0.0; IOU_COUNT] };
         let (mut recall, mut precision) = (vec![0.0; rows.len()], vec![0.0; rows.len()]);
         for t in 0..IOU_COUNT {

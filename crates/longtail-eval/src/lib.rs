@@ -9,7 +9,7 @@
 //! | `accumulate` | precision and recall of a class over all images |
 //! | `numerics` | thresholds and sums as the references compute them |
 //! | [`detection`] | detections and their files |
-//! | [`look_alikes`] | which classes claim each other's objects |
+//! | [`mod@look_alikes`] | which classes claim each other's objects |
 //! | [`error`] | what can be wrong with the input |
 
 mod accumulate;

@@ -12,7 +12,7 @@ use crate::{
     error::EvalError,
     input::{Cells, detection_area, truth_area},
     matching::{Matched, Rules, match_cell},
-    numerics::{AREAS, IOU_75, IOU_COUNT},
+    numerics::{AREAS, IOU_75, IOU_COUNT, descending},
     report::{CategoryResult, EvalReport, Metrics, SCHEMA_VERSION},
 };
 
@@ -148,7 +148,7 @@ fn cap_by_image(detections: &[Detection]) -> Vec<&Detection> {
         images[place].push(detection);
     }
     for image in images.iter_mut().filter(|image| image.len() > MAX_DETECTIONS) {
-        image.sort_by(|a, b| b.score.total_cmp(&a.score));
+        image.sort_by(|a, b| descending(a.score, b.score));
         image.truncate(MAX_DETECTIONS);
     }
     images.into_iter().flatten().collect()

@@ -1,5 +1,7 @@
 //! Thresholds and means as NumPy computes them in the references: a naive sum differs in the last bits.
 
+use std::cmp::Ordering;
+
 /// Number of IoU thresholds.
 pub(crate) const IOU_COUNT: usize = 10;
 /// Place of IoU 0.75 among them.
@@ -9,6 +11,11 @@ pub(crate) const RECALL_COUNT: usize = 101;
 
 /// Area ranges in pixels, both ends inclusive: all, small, medium, large.
 pub(crate) const AREAS: [[f64; 2]; 4] = [[0.0, 1e10], [0.0, 1024.0], [1024.0, 9216.0], [9216.0, 1e10]];
+
+/// Order of two finite scores, the higher first. 0.0 and -0.0 tie, as in the references and unlike `total_cmp`.
+pub(crate) fn descending(a: f64, b: f64) -> Ordering {
+    b.partial_cmp(&a).unwrap_or(Ordering::Equal)
+}
 
 /// `np.linspace(0.5, 0.95, 10)`.
 pub(crate) fn iou_thresholds() -> [f64; IOU_COUNT] {
@@ -73,14 +80,20 @@ mod tests {
 
     #[test]
     fn sums_have_numpys_bits() {
-        // numpy.sum(numpy.arange(n) * 0.1) for each n, from NumPy 2.4.
-        let sum = |n: usize| pairwise_sum(&(0..n).map(|i| i as f64 * 0.1).collect::<Vec<_>>());
-        assert_eq!(sum(7), 2.1);
-        assert_eq!(sum(100), NUMPY_100);
-        assert_eq!(sum(1013), NUMPY_1013);
+        // numpy.sum and numpy.mean of 1 / (numpy.arange(n) + 1.0), from NumPy 1.23.5.
+        let inverse = |n: usize| (0..n).map(|i| 1.0 / (i as f64 + 1.0)).collect::<Vec<_>>();
+        assert_eq!(pairwise_sum(&inverse(100)), 5.187_377_517_639_621);
+        assert_eq!(mean(&inverse(100)), Some(0.051_873_775_176_396_21));
+        // A running sum ends in ...623.
+        assert_eq!(pairwise_sum(&inverse(1013)), 7.498_380_671_357_625_5);
+        // More than a buffer: NumPy 2.4 ends in ...663.
+        assert_eq!(mean(&inverse(20_000)), Some(0.000_524_036_410_861_466_5));
         assert_eq!(mean(&[]), None);
     }
 
-    const NUMPY_100: f64 = 495.0;
-    const NUMPY_1013: f64 = 51257.8;
+    #[test]
+    fn zero_and_minus_zero_tie() {
+        assert_eq!(descending(0.0, -0.0), Ordering::Equal);
+        assert_eq!(descending(0.5, 0.25), Ordering::Less);
+    }
 }

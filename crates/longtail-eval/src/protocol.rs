@@ -41,8 +41,9 @@ impl FromStr for Protocol {
 /// Scores detections against ground truth.
 ///
 /// # Errors
-/// If a detection is not finite or of an unknown image, ids are repeated, or the ground truth lacks fields that the
-/// protocol needs.
+/// If a detection or a ground-truth box is not finite or has a negative size, a detection is of an unknown image, ids
+/// are repeated, or the ground truth lacks fields that the protocol needs. Detections of unknown classes are no error:
+/// the references leave them out.
 pub fn evaluate(
     protocol: Protocol,
     truth: &AnnotationSet,

@@ -1,0 +1,225 @@
+"""Random cases for the evaluators, with the numbers that the reference implementations compute for them.
+
+    python compare_references.py FOLDER [--seed 0] [--cases 40]
+    LONGTAIL_EVAL_FIXTURES=FOLDER cargo test -p longtail-eval --test references
+
+Needs PyPI `lvis` 0.5.3, `pycocotools` 2.0.11 and NumPy below 1.24 (1.23.5 made the fixtures of the repository).
+With a newer NumPy the larger case is left at few classes: from about NumPy 2.3 a sum of more than 8,192 values
+is taken in another order, which moves the last bit.
+
+The cases are made to be awkward: tied scores and overlaps, scores of -0.0, whole-number scores, boxes on a coarse
+grid, areas exactly at the range ends and beyond the largest, ids of 0 and below, ids with gaps and out of order,
+unknown classes, empty boxes, crowds, ignored boxes and images over the cap of detections.
+"""
+
+import argparse
+import contextlib
+import io
+import json
+import pathlib
+import random
+import sys
+import types
+
+import numpy as np
+
+# The drawing part of `lvis` wants OpenCV and matplotlib; scoring does not.
+sys.modules.setdefault("lvis.vis", types.SimpleNamespace(LVISVis=None))
+# `lvis` 0.5.3 uses a name that NumPy 1.24 removed.
+if "float" not in np.__dict__:
+    np.float = float
+
+from lvis import LVIS, LVISEval, LVISResults  # noqa: E402
+from pycocotools.coco import COCO  # noqa: E402
+from pycocotools.cocoeval import COCOeval  # noqa: E402
+
+SUMS_IN_CHUNKS = tuple(int(part) for part in np.__version__.split(".")[:2]) < (2, 0)
+COCO_NAMES = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR@1", "AR@10", "AR@100", "ARs", "ARm", "ARl"]
+
+
+def random_box(rng):
+    """x, y, width, height in pixels; a coarse grid makes equal overlaps likely."""
+    if rng.random() < 0.7:
+        return [10 * rng.randrange(8), 10 * rng.randrange(8), 16 * rng.randint(1, 8), 16 * rng.randint(1, 8)]
+    return [round(rng.uniform(-20, 100), 2) for _ in range(2)] + [round(rng.uniform(0.5, 150), 2) for _ in range(2)]
+
+
+def jittered(rng, box):
+    """The box itself or one near it."""
+    if rng.random() < 0.3:
+        return list(box)
+    scale = rng.choice([1, 4, 8, 16])
+    near = [value + scale * rng.uniform(-1, 1) for value in box]
+    return near[:2] + [max(size, 0.0) for size in near[2:]]
+
+
+def random_score(rng, kind):
+    """A score: `kind` of 0 draws from few values, 1 from many."""
+    if kind == 0:
+        return rng.choice([0.1, 0.25, 0.5, 0.5, 0.9, 0, 1, 0.0, -0.0, -0.5])
+    return rng.random()
+
+
+def ground_truth(rng, images, classes, boxes, lvis):
+    """An annotation file's content."""
+    image_ids = rng.sample(range(0, 10 * images), images)
+    class_ids = rng.sample(range(0, 4 * classes), classes)
+    annotation_ids = rng.sample(range(-3, 4 * images * boxes), images * boxes)
+    if 0 not in annotation_ids and rng.random() < 0.5:
+        annotation_ids[0] = 0
+    truth = {"info": {}, "licenses": [], "images": [], "annotations": [], "categories": []}
+    for class_id in class_ids:
+        category = {"id": class_id, "name": f"class {class_id}"}
+        if lvis:
+            category["frequency"] = rng.choice("rcf")
+        truth["categories"].append(category)
+    for image_id in image_ids:
+        image = {"id": image_id, "width": 200, "height": 200, "file_name": f"{image_id}.jpg"}
+        if lvis:
+            image["neg_category_ids"] = rng.sample(class_ids, rng.randint(0, max(1, classes // 3)))
+            image["not_exhaustive_category_ids"] = rng.sample(class_ids, rng.randint(0, max(1, classes // 3)))
+        truth["images"].append(image)
+    for annotation_id in annotation_ids:
+        box = random_box(rng)
+        area = box[2] * box[3]
+        if rng.random() < 0.3:
+            area = rng.choice([0, 1, 1024, 1024.0000000000002, 9216, 9215.999999999998, 1e10, 2e10])
+        annotation = {
+            "id": annotation_id,
+            "image_id": rng.choice(image_ids),
+            "category_id": rng.choice(class_ids),
+            "bbox": box,
+            "area": area,
+            "iscrowd": int(rng.random() < 0.15),
+        }
+        if rng.random() < 0.15:
+            annotation["ignore"] = rng.choice([0, 1])
+        truth["annotations"].append(annotation)
+    return truth
+
+
+def random_detections(rng, truth, per_image):
+    """Results: near the ground truth or anywhere, some of wrong or unknown classes."""
+    class_ids = [category["id"] for category in truth["categories"]]
+    image_ids = [image["id"] for image in truth["images"]]
+    score_kind = rng.randrange(2)
+    detections = []
+    for _ in range(per_image * len(image_ids)):
+        near = rng.choice(truth["annotations"])
+        fits = rng.random() < 0.7
+        detection = {
+            "image_id": near["image_id"] if fits else rng.choice(image_ids),
+            "category_id": near["category_id"] if rng.random() < 0.8 else rng.choice(class_ids),
+            "bbox": jittered(rng, near["bbox"]) if fits else random_box(rng),
+            "score": random_score(rng, score_kind),
+        }
+        if rng.random() < 0.02:
+            detection["category_id"] = 10**6
+        if rng.random() < 0.03:
+            detection["bbox"][2] = 0
+        detections.append(detection)
+    return detections
+
+
+def mean(cells):
+    """Mean of the defined cells, by the references' rule."""
+    cells = cells[cells > -1]
+    return float(np.mean(cells)) if len(cells) else -1.0
+
+
+def score_lvis(truth, detections):
+    """What `lvis` says: the summary and each class."""
+    truth_api = LVIS.__new__(LVIS)
+    truth_api.logger = types.SimpleNamespace(info=lambda *_: None, warn=lambda *_: None)
+    truth_api.dataset = json.loads(json.dumps(truth))
+    truth_api._create_index()
+    # Read back what the file will hold, so that both sides see the same numbers.
+    results = LVISResults(truth_api, json.loads(json.dumps(detections)), max_dets=300)
+    evaluation = LVISEval(truth_api, results, "bbox")
+    evaluation.run()
+    precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+    per_category = {
+        str(class_id): {
+            "AP": mean(precision[:, :, k, 0]),
+            "AP50": mean(precision[:1, :, k, 0]),
+            "AR": mean(recall[:, k, 0]),
+        }
+        for k, class_id in enumerate(evaluation.params.cat_ids)
+    }
+    summary = {name: float(value) for name, value in evaluation.results.items()}
+    return {"summary": summary, "per_category": per_category}
+
+
+def score_coco(truth, detections):
+    """What `pycocotools` says: the summary and each class."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth_api = COCO()
+        truth_api.dataset = json.loads(json.dumps(truth))
+        truth_api.createIndex()
+        evaluation = COCOeval(truth_api, truth_api.loadRes(json.loads(json.dumps(detections))), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+    per_category = {
+        str(class_id): {
+            "AP": mean(precision[:, :, k, 0, 2]),
+            "AP50": mean(precision[:1, :, k, 0, 2]),
+            "AR": mean(recall[:, k, 0, 2]),
+        }
+        for k, class_id in enumerate(evaluation.params.catIds)
+    }
+    summary = dict(zip(COCO_NAMES, map(float, evaluation.stats)))
+    return {"summary": summary, "per_category": per_category}
+
+
+def main():
+    """Writes the folder in the layout of `tests/fixtures`."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=pathlib.Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--cases", type=int, default=40, help="small cases of each protocol, at least 8")
+    options = parser.parse_args()
+    rng = random.Random(options.seed)
+    for name in ("lvis", "coco"):
+        (options.folder / name).mkdir(parents=True, exist_ok=True)
+
+    def write(name, content):
+        (options.folder / name).write_text(json.dumps(content))
+
+    # Small LVIS cases, 8 classes at most: the sums are then the same in every NumPy.
+    truth = ground_truth(rng, images=7, classes=8, boxes=9, lvis=True)
+    cases = {}
+    for case in range(max(options.cases, 8)):
+        detections = random_detections(rng, truth, per_image=rng.choice([2, 10, 40]))
+        cases[f"random {case}"] = {"detections": detections, **score_lvis(truth, detections)}
+    write("lvis/tiny_gt.json", truth)
+    write("lvis/tiny_cases.json", cases)
+
+    # A larger one: long sums, and images over the cap.
+    truth = ground_truth(rng, images=30, classes=120 if SUMS_IN_CHUNKS else 8, boxes=30, lvis=True)
+    cases = {}
+    for per_image in (20, 330):
+        detections = random_detections(rng, truth, per_image)
+        file = f"dt_{per_image}.json"
+        write(f"lvis/{file}", detections)
+        cases[file] = {"results_file": file, "max_dets": 300, **score_lvis(truth, detections)}
+    write("lvis/gt_val100_boxes.json", truth)
+    write("lvis/expected_val100.json", cases)
+
+    cases = {}
+    for case in range(max(options.cases, 8)):
+        large = case % 8 == 0
+        classes = 60 if large and SUMS_IN_CHUNKS else rng.randint(1, 8)
+        truth = ground_truth(rng, images=20 if large else rng.randint(1, 6), classes=classes, boxes=8, lvis=False)
+        # One image and class of the small cases holds more than the cap of 100 now and then.
+        detections = random_detections(rng, truth, per_image=rng.choice([3, 20, 250]))
+        names = {"gt": f"gt_{case}.json", "dt": f"dt_{case}.json"}
+        write(f"coco/{names['gt']}", truth)
+        write(f"coco/{names['dt']}", detections)
+        cases[f"random {case}"] = {**names, **score_coco(truth, detections)}
+    write("coco/expected.json", cases)
+
+
+if __name__ == "__main__":
+    main()
