@@ -107,7 +107,7 @@ fn block(table: &Table, truth: &str) -> Block {
 }
 
 fn picture(image: &crate::data::GalleryImage) -> Picture {
-    let font = f64::from(image.width.max(image.height)) / 22.0;
+    let font = f64::from(image.width.max(image.height)) / 27.0;
     let overlay = |b: &DrawnBox| {
         let [x, y, width, height] = b.bbox;
         let text_y = if y > font { y - 0.25 * font } else { y + height + 0.9 * font };

@@ -44,17 +44,19 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
     let draw = |target: &mut String| -> Result<(), Box<dyn std::error::Error>> {
         let root = SVGBackend::with_string(target, (960, 540)).into_drawing_area();
         let limit = (most as f64 * 1.4).max(200.0);
+        let highest = points.iter().flat_map(|p| p.values()).copied().fold(0.1, f64::max);
+        let top = (highest * 1.1).min(1.0);
         let mut chart = ChartBuilder::on(&root)
             .margin(12)
             .x_label_area_size(44)
             .y_label_area_size(48)
-            .build_cartesian_2d((0.7_f64..limit).log_scale(), 0.0_f64..1.0)?;
+            .build_cartesian_2d((0.7_f64..limit).log_scale(), 0.0_f64..top)?;
         for (from, to, colour) in [
             (0.7, 10.5, RGBColor(255, 240, 240)),
             (10.5, 100.5, RGBColor(255, 251, 235)),
             (100.5, limit, RGBColor(240, 250, 240)),
         ] {
-            chart.draw_series(std::iter::once(Rectangle::new([(from, 0.0), (to, 1.0)], colour.filled())))?;
+            chart.draw_series(std::iter::once(Rectangle::new([(from, 0.0), (to, top)], colour.filled())))?;
         }
         chart
             .configure_mesh()
@@ -73,9 +75,9 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
             for (x, a, b) in arrows {
                 let colour = if b >= a { RGBColor(0, 158, 115) } else { RGBColor(213, 94, 0) };
                 chart.draw_series(LineSeries::new([(x, a), (x, b)], colour.mix(0.55).stroke_width(2)))?;
-                let wing = 0.012 * (b - a).signum();
+                let wing = 0.012 * top * (b - a).signum();
                 let head = [(x * 0.97, b - wing), (x, b), (x * 1.03, b - wing)];
-                if (b - a).abs() > 0.012 {
+                if (b - a).abs() > 0.012 * top {
                     chart.draw_series(LineSeries::new(head, colour.stroke_width(2)))?;
                 }
             }
@@ -101,7 +103,7 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
             .draw()?;
         for (x, text) in [(0.8, "rare"), (12.0, "common"), (115.0, "frequent")] {
             let style = (FONT, 14).into_font().color(&RGBColor(110, 110, 110));
-            chart.draw_series(std::iter::once(Text::new(text, (x, 0.035), style)))?;
+            chart.draw_series(std::iter::once(Text::new(text, (x, 0.035 * top), style)))?;
         }
         root.present()?;
         Ok(())
