@@ -1,4 +1,5 @@
-"""Time the rival of `cargo run --release -p longtail-detect --example bench_step` in PyTorch.
+"""Time the rival of `cargo run --release -p longtail-train --example bench_step` in PyTorch; scripts/bench_step.sh
+runs both and prints the ratios.
 
 Two cases, both forward + backward on the CPU with as many threads as cores:
   resnet50   ResNet-50, batch 2, 3x320x320, sum of the last feature map as loss
@@ -19,7 +20,6 @@ from torch import nn
 from torchvision.models import resnet50
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.roi_heads import RoIHeads  # noqa: F401  (documents what is timed)
 from torchvision.models.resnet import BasicBlock
 from torchvision.ops import FeaturePyramidNetwork, MultiScaleRoIAlign
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
@@ -81,8 +81,8 @@ class Backbone(nn.Module):
 
 
 def demo_step(arguments):
-    backbone = Backbone(arguments.width, arguments.channels, arguments.stem_pool, arguments.lowest_stage)
-    levels = 4 - arguments.lowest_stage + 1
+    backbone = Backbone(arguments.width, arguments.channels, True, 0)
+    levels = 5
     base = arguments.anchor_size
     model = FasterRCNN(
         backbone,
@@ -91,7 +91,7 @@ def demo_step(arguments):
         rpn_anchor_generator=AnchorGenerator(
             tuple((base * 2**i,) for i in range(levels)), ((0.5, 1.0, 2.0),) * levels
         ),
-        box_roi_pool=MultiScaleRoIAlign([str(i) for i in range(arguments.lowest_stage, 4)], 7, 2),
+        box_roi_pool=MultiScaleRoIAlign([str(i) for i in range(4)], 7, 2),
         box_batch_size_per_image=arguments.rois,
         rpn_batch_size_per_image=arguments.anchors,
         rpn_pre_nms_top_n_train=arguments.pre_nms,
@@ -131,7 +131,7 @@ class Predictor(nn.Module):
     def __init__(self, inputs, outputs):
         super().__init__()
         self.classifier = nn.Linear(inputs, outputs)
-        self.boxes = nn.Linear(inputs, outputs * 4)
+        self.boxes = nn.Linear(inputs, outputs * 4)  # torchvision knows no class-agnostic boxes
 
     def forward(self, x):
         return self.classifier(x), self.boxes(x)
@@ -155,17 +155,15 @@ def main():
     parser.add_argument("--repeats", type=int, default=10)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--image-size", type=int, default=160)
-    parser.add_argument("--classes", type=int, default=60)
+    parser.add_argument("--classes", type=int, default=40)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--fc", type=int, default=256)
     parser.add_argument("--rois", type=int, default=64)
-    parser.add_argument("--anchors", type=int, default=256)
-    parser.add_argument("--pre-nms", type=int, default=500)
+    parser.add_argument("--anchors", type=int, default=64)
+    parser.add_argument("--pre-nms", type=int, default=300)
     parser.add_argument("--post-nms", type=int, default=200)
-    parser.add_argument("--anchor-size", type=int, default=32)
-    parser.add_argument("--lowest-stage", type=int, default=0)
-    parser.add_argument("--stem-pool", action="store_true")
+    parser.add_argument("--anchor-size", type=int, default=16)
     arguments = parser.parse_args()
     torch.manual_seed(0)
     print(
