@@ -5,8 +5,8 @@ set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cargo build --release --quiet -p longtail-train --example bench_step
-cargo run --release --quiet -p longtail-train --example bench_step > "$work/ours.json"
+cargo build --release --quiet --workspace --example bench_step
+target/release/examples/bench_step > "$work/ours.json"
 "${PYTHON:-python3}" scripts/bench_step.py > "$work/torch.json"
 "${PYTHON:-python3}" - "$work/ours.json" "$work/torch.json" <<'PYTHON'
 import json

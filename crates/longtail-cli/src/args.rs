@@ -78,7 +78,7 @@ pub struct Demo {
     /// Seed of the world and of every random choice in training
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Run folder; the report is written there too [default: runs/demo/<n>]
+    /// Run folder; the report is written there too [default: runs/demo/N]
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Go on with an interrupted demo in `--out`
@@ -168,7 +168,7 @@ pub struct Train {
     /// Override a value of the recipe; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// Run folder [default: runs/<recipe>/<n>]
+    /// Run folder [default: runs/RECIPE/N]
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Go on from the last checkpoint in `--out`, to the same bits

@@ -1,8 +1,10 @@
 //! Boxes and names on a copy of an image.
 
-use std::path::Path;
+use std::{
+    io::{Cursor, Write},
+    path::Path,
+};
 
-use anyhow::Context;
 use embedded_graphics::{
     mono_font::{MonoTextStyle, ascii::FONT_6X10, ascii::FONT_10X20},
     pixelcolor::Rgb888,
@@ -11,6 +13,7 @@ use embedded_graphics::{
     text::{Baseline, Text},
 };
 use longtail_data::RgbImage;
+use longtail_train::run_folder::write_atomically;
 
 /// A box with its text.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,9 +52,17 @@ pub fn draw_boxes(image: RgbImage, boxes: &[Labelled], path: &Path) -> anyhow::R
         let Ok(_) =
             Text::with_baseline(&text, place + Point::new(2, 0), style, Baseline::Top).draw(&mut canvas);
     }
-    let RgbImage { width, height, pixels } = canvas.0;
-    image::save_buffer(path, &pixels, width, height, image::ExtendedColorType::Rgb8)
-        .with_context(|| format!("cannot write {}", path.display()))
+    let bytes = encode_png(&canvas.0)?;
+    Ok(write_atomically(path, |file| file.write_all(&bytes))?)
+}
+
+/// An image as PNG.
+pub fn encode_png(image: &RgbImage) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    let colour = image::ExtendedColorType::Rgb8;
+    let format = image::ImageFormat::Png;
+    image::write_buffer_with_format(&mut bytes, &image.pixels, image.width, image.height, colour, format)?;
+    Ok(bytes.into_inner())
 }
 
 /// A dark colour of a label: hues at the golden angle, so that neighbours differ.

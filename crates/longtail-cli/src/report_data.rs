@@ -1,8 +1,8 @@
 //! Turns a run folder into what a report shows.
 
-use std::{collections::BTreeMap, io::Cursor, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
-use longtail_data::{Annotation, FrequencyGroup, RgbImage};
+use longtail_data::{Annotation, FrequencyGroup};
 use longtail_eval::{Detection, look_alikes, read_detections};
 use longtail_loss::{Background, LossConfig};
 use longtail_report::{
@@ -14,6 +14,8 @@ use longtail_train::{
     metrics::{MetricsLog, Record},
     results::ClassifierResult,
 };
+
+use crate::draw::encode_png;
 
 /// Images in each gallery.
 const GALLERY: usize = 4;
@@ -230,7 +232,7 @@ fn pictures_of(
                 ),
                 width: image.width,
                 height: image.height,
-                bytes: encode(&image)?,
+                bytes: encode_png(&image)?,
                 mime: "image/png".into(),
                 panels,
             });
@@ -260,19 +262,4 @@ fn iou(a: &[f64; 4], b: &[f64; 4]) -> f64 {
     let both = shared(0) * shared(1);
     let union = a[2] * a[3] + b[2] * b[3] - both;
     if union > 0.0 { both / union } else { 0.0 }
-}
-
-fn encode(image: &RgbImage) -> anyhow::Result<Vec<u8>> {
-    let mut bytes = Cursor::new(Vec::new());
-    let (width, height) = (image.width, image.height);
-    let colour = image::ExtendedColorType::Rgb8;
-    image::write_buffer_with_format(
-        &mut bytes,
-        &image.pixels,
-        width,
-        height,
-        colour,
-        image::ImageFormat::Png,
-    )?;
-    Ok(bytes.into_inner())
 }

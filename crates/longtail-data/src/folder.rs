@@ -1,8 +1,11 @@
 //! Images in a folder.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::Cursor,
+    path::{Path, PathBuf},
+};
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use crate::{annotation::ImageRecord, error::DataError, sample::RgbImage, source::ImageSource};
 
@@ -52,11 +55,15 @@ pub fn read_image(path: &Path) -> Result<RgbImage, DataError> {
         }
         other => broken(other.to_string()),
     };
-    let reader = ImageReader::open(path)
-        .and_then(ImageReader::with_guessed_format)
-        .map_err(DataError::io("read", path))?;
-    if reader.format().is_none() {
-        return Err(broken("it is no JPEG, PNG or WebP file".into()));
+    let bytes = std::fs::read(path).map_err(DataError::io("read", path))?;
+    let reader =
+        ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(DataError::io("read", path))?;
+    match reader.format() {
+        None => return Err(broken("it is no JPEG, PNG or WebP file".into())),
+        Some(ImageFormat::Jpeg) if is_cut_short(&bytes) => {
+            return Err(broken("it is cut short: its end-of-image marker is missing".into()));
+        }
+        Some(_) => {}
     }
     let mut decoder = reader.into_decoder().map_err(decode)?;
     let orientation = decoder.orientation().map_err(decode)?;
@@ -64,4 +71,12 @@ pub fn read_image(path: &Path) -> Result<RgbImage, DataError> {
     image.apply_orientation(orientation);
     let rgb = image.into_rgb8();
     Ok(RgbImage { width: rgb.width(), height: rgb.height(), pixels: rgb.into_raw() })
+}
+
+/// Whether a JPEG ends inside its last scan; the decoder would fill what is missing with grey. In a scan's data 0xFF
+/// is followed by 0x00 or a restart marker, so the end-of-image marker cannot occur there by chance.
+fn is_cut_short(jpeg: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|pair| pair == marker);
+    let (start_of_scan, end_of_image) = (last([0xFF, 0xDA]), last([0xFF, 0xD9]));
+    end_of_image.is_none() || end_of_image < start_of_scan
 }

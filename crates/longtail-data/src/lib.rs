@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`annotation`] | annotation sets as their files say them: images, boxes, categories |
 //! | [`reader`], [`writer`] | COCO and LVIS JSON |
-//! | [`check`] | everything that is wrong with a set, at once |
+//! | [`mod@check`] | everything that is wrong with a set, at once |
 //! | [`frequency`], [`statistics`] | class counts, the rare / common / frequent groups, how long the tail is |
 //! | [`label_map`] | the one place that maps category ids of a file to contiguous labels |
 //! | [`folder`], [`source`] | where the pixels of an image come from |

@@ -114,9 +114,10 @@ fn broken_images_say_what_and_where() {
     write("text.jpg", b"not an image");
     write("short.png", &png[..png.len() / 2]);
     write("short.jpg", &jpeg[..jpeg.len() / 3]);
+    write("nearly.jpg", &jpeg[..jpeg.len() - 9]);
     write("empty.jpg", b"");
     let images = ImageFolder::new(folder.path());
-    for name in ["text.jpg", "short.png", "short.jpg", "empty.jpg", "missing.jpg"] {
+    for name in ["text.jpg", "short.png", "short.jpg", "nearly.jpg", "empty.jpg", "missing.jpg"] {
         let error = images.load(&record(name, 16, 8)).unwrap_err().to_string();
         assert!(error.contains(name), "{error}");
     }

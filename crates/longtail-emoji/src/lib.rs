@@ -12,7 +12,7 @@
 //! | [`artwork`], [`sprite`] | drawings, and how hard they are bent |
 //! | [`scene`] | an image with its objects |
 //! | [`world`] | images and annotations |
-//! | [`export`] | a world as files |
+//! | [`mod@export`] | a world as files |
 
 pub mod artwork;
 pub mod classes;

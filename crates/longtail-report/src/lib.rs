@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`data`] | what a report is made of |
 //! | [`table`] | the metrics table as text cells, Markdown, CSV, JSON |
-//! | [`aggregate`] | mean ± standard deviation over runs |
+//! | [`mod@aggregate`] | mean ± standard deviation over runs |
 //! | [`plots`] | the signature plot and training curves as SVG |
 //! | [`page`] | the HTML page |
 

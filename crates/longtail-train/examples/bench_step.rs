@@ -7,12 +7,15 @@ use std::time::Instant;
 use burn::tensor::{Device, Distribution, Tensor};
 use longtail_data::Targets;
 use longtail_detect::{
-    FasterRcnnConfig, ImageBatch,
+    ImageBatch,
     backbone::ResNetConfig,
     layers::{Initializer, Normalization},
 };
 use longtail_loss::{ClassContext, DrawKey, LossConfig, LossState};
-use longtail_train::sgd::{Sgd, SgdConfig};
+use longtail_train::{
+    Recipe,
+    sgd::{Sgd, SgdConfig},
+};
 use serde_json::{Value, json};
 
 const REPEATS: usize = 10;
@@ -20,6 +23,7 @@ const WARM_UP: usize = 3;
 const SIDE: usize = 160;
 const IMAGES: usize = 8;
 const CLASSES: usize = 40;
+const RECIPE: &str = include_str!("../../../configs/demo.toml");
 
 fn main() {
     let device = Device::flex().autodiff();
@@ -53,10 +57,11 @@ fn resnet50(device: &Device) -> Value {
 }
 
 fn demo_step(device: &Device) -> Value {
+    let recipe = Recipe::parse(RECIPE, &[]).expect("the demo's recipe is valid");
     let loss = LossConfig::SoftmaxCrossEntropy;
     let loss =
         loss.build(&ClassContext { num_classes: CLASSES, image_counts: None }).expect("softmax builds");
-    let mut detector = FasterRcnnConfig::small().init(CLASSES, CLASSES + 1, 0, device);
+    let mut detector = recipe.detector.init(CLASSES, CLASSES + 1, 0, device);
     let images = ImageBatch {
         pixels: Tensor::random([IMAGES, 3, SIDE, SIDE], Distribution::Normal(0.0, 1.0), device),
         sizes: vec![[SIDE as u32; 2]; IMAGES],

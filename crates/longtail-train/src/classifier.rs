@@ -114,5 +114,5 @@ fn with_columns(
         let bias = TensorData::new(values[first..].to_vec(), [outputs]);
         Param::from_tensor(Tensor::from_data(bias, device))
     });
-    Ok(Linear { weight: Param::from_tensor(weight), bias, ..start.clone() })
+    Ok(Linear { weight: Param::from_tensor(weight), bias })
 }

@@ -56,6 +56,17 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// A resumed run would not be the one that was begun.
+    #[error(
+        "{path} was begun with another recipe; it differs in {}; resume with the same one or choose another --out",
+        differences.join(", ")
+    )]
+    AnotherRecipe {
+        /// The recipe of the run folder.
+        path: PathBuf,
+        /// Keys that differ.
+        differences: Vec<String>,
+    },
     /// A checkpoint does not belong to this model, or is damaged.
     #[error("checkpoint {path}: {reason}")]
     Checkpoint {

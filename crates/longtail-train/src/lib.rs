@@ -3,7 +3,7 @@
 //! | module | purpose |
 //! | --- | --- |
 //! | [`recipe`] | the typed recipe: data, detector, stages |
-//! | [`run`] | a run from recipe to results |
+//! | [`mod@run`] | a run from recipe to results |
 //! | `stage_detector`, `stage_classifier` | the two training loops, each readable top to bottom |
 //! | [`classifier`] | a last layer with the loss that trains it |
 //! | [`sgd`], [`schedule`] | the optimizer and its learning rate |

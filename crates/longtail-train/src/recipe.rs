@@ -4,7 +4,10 @@
 //! `--set stages.0.optimizer.learning_rate=0.02` overrides one value. The resolved recipe is written into the
 //! run folder as `config.toml`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use longtail_data::{Sampler, Transform};
 use longtail_detect::{FasterRcnnConfig, TestConfig};
@@ -155,43 +158,52 @@ pub struct ClassifierRecipe {
 }
 
 impl Recipe {
-    /// Reads a recipe file, applies `key=value` overrides and checks it.
+    /// Reads a recipe file, applies `key=value` overrides and checks it. Paths in the file are relative to its
+    /// folder, those of overrides to the working folder; both become absolute.
     ///
     /// # Errors
     /// If the file cannot be read or parsed, holds an unknown key, or a value is out of range.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
         let text = std::fs::read_to_string(path).map_err(TrainError::io("read recipe", path))?;
-        Self::parse(&text, overrides)
-            .map_err(|error| match error {
-                TrainError::Recipe { field, reason } if field.is_empty() => {
-                    TrainError::RecipeFile { path: path.to_owned(), reason }
-                }
-                other => other,
-            })
-            .map(|mut recipe| {
-                if let DataRecipe::Files(files) = &mut recipe.data {
-                    files.resolve(path.parent().unwrap_or(Path::new(".")));
-                }
-                recipe
-            })
+        Self::parse_in(&text, overrides, path.parent()).map_err(|error| match error {
+            TrainError::Recipe { field, reason } if field.is_empty() => {
+                TrainError::RecipeFile { path: path.to_owned(), reason }
+            }
+            other => other,
+        })
     }
 
-    /// Parses a recipe and applies overrides.
+    /// Parses a recipe and applies overrides; all paths are relative to the working folder.
     ///
     /// # Errors
     /// As [`Self::read`].
     pub fn parse(text: &str, overrides: &[String]) -> Result<Self, TrainError> {
-        // Parse straight from the text when nothing is overridden: the message then shows the line.
-        let recipe: Self = if overrides.is_empty() {
-            toml::from_str(text).map_err(|e| TrainError::recipe("", e.to_string()))?
+        Self::parse_in(text, overrides, None)
+    }
+
+    fn parse_in(text: &str, overrides: &[String], folder: Option<&Path>) -> Result<Self, TrainError> {
+        let malformed = |e: toml::de::Error| TrainError::recipe("", e.to_string());
+        // From the text itself, so that the message shows the line.
+        let mut table: toml::Table = toml::from_str(text).map_err(malformed)?;
+        let mut recipe: Self = if overrides.is_empty() {
+            toml::from_str(text).map_err(malformed)?
         } else {
-            let mut table: toml::Table =
-                toml::from_str(text).map_err(|e| TrainError::recipe("", e.to_string()))?;
+            let data = table.get_mut("data").and_then(toml::Value::as_table_mut);
+            if let (Some(data), Some(folder)) = (data, folder) {
+                for key in FileData::PATHS {
+                    if let Some(toml::Value::String(path)) = data.get_mut(key) {
+                        *path = folder.join(&*path).to_string_lossy().into_owned();
+                    }
+                }
+            }
             for entry in overrides {
                 set(&mut table, entry)?;
             }
-            toml::Value::Table(table).try_into().map_err(|e| TrainError::recipe("", e.to_string()))?
+            toml::Value::Table(table).try_into().map_err(malformed)?
         };
+        if let DataRecipe::Files(files) = &mut recipe.data {
+            files.make_absolute(folder.filter(|_| overrides.is_empty()))?;
+        }
         recipe.validate()?;
         Ok(recipe)
     }
@@ -202,6 +214,23 @@ impl Recipe {
     /// Never for a recipe that was parsed or built from finite values.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("a recipe is made of plain values")
+    }
+
+    /// Keys whose values differ in another recipe, sorted; those that cannot change a result are left out.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let flat = |recipe: &Self| {
+            let mut values = BTreeMap::new();
+            if let Ok(value) = toml::Value::try_from(recipe) {
+                flatten(String::new(), &value, &mut values);
+            }
+            values
+        };
+        let (ours, theirs) = (flat(self), flat(other));
+        let keys: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        keys.into_iter()
+            .filter(|key| *key != "workers" && ours.get(*key) != theirs.get(*key))
+            .cloned()
+            .collect()
     }
 
     /// Checks every value.
@@ -283,14 +312,33 @@ impl Stage {
 }
 
 impl FileData {
-    /// Makes relative paths relative to the recipe's folder.
-    fn resolve(&mut self, folder: &Path) {
+    /// Keys that hold a path.
+    const PATHS: [&'static str; 4] =
+        ["train_annotations", "train_images", "validation_annotations", "validation_images"];
+
+    /// Makes relative paths absolute, from `folder` or the working folder: the run folder's copy of the recipe must
+    /// name the same files.
+    fn make_absolute(&mut self, folder: Option<&Path>) -> Result<(), TrainError> {
         let paths = [Some(&mut self.train_annotations), Some(&mut self.train_images)];
         let optional = [self.validation_annotations.as_mut(), self.validation_images.as_mut()];
         for path in paths.into_iter().chain(optional).flatten() {
-            if path.is_relative() {
-                *path = folder.join(&*path);
-            }
+            let joined = folder.map_or_else(|| path.clone(), |folder| folder.join(&*path));
+            *path = std::path::absolute(&joined).map_err(TrainError::io("resolve", &*path))?;
+        }
+        Ok(())
+    }
+}
+
+/// The leaves of a value by dotted key.
+fn flatten(key: String, value: &toml::Value, leaves: &mut BTreeMap<String, toml::Value>) {
+    let inner = |part: &str| if key.is_empty() { part.to_owned() } else { format!("{key}.{part}") };
+    match value {
+        toml::Value::Table(table) => table.iter().for_each(|(part, v)| flatten(inner(part), v, leaves)),
+        toml::Value::Array(items) => {
+            items.iter().enumerate().for_each(|(i, v)| flatten(inner(&i.to_string()), v, leaves));
+        }
+        leaf => {
+            leaves.insert(key, leaf.clone());
         }
     }
 }

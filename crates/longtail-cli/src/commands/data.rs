@@ -47,18 +47,12 @@ fn stats(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> {
             serde_json::to_string_pretty(&value)?
         }
         Format::Csv => {
-            let mut lines = "category_id,name,frequency,images,boxes\n".to_owned();
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(["category_id", "name", "frequency", "images", "boxes"])?;
             for c in classes {
-                let name = c.name.replace('"', "\"\"");
-                lines.push_str(&format!(
-                    "{},\"{name}\",{},{},{}\n",
-                    c.category_id,
-                    c.frequency.letter(),
-                    c.images,
-                    c.boxes
-                ));
+                writer.serialize((c.category_id, &c.name, c.frequency.letter(), c.images, c.boxes))?;
             }
-            lines
+            String::from_utf8(writer.into_inner()?)?
         }
         Format::Text | Format::Markdown => {
             let table: fn(&[&str], &[Vec<String>]) -> String =
@@ -131,11 +125,12 @@ fn check_set(arguments: &DataCheck, printer: &Printer) -> anyhow::Result<Outcome
     match arguments.format {
         Format::Json => printer.data(&serde_json::to_string_pretty(&findings)?)?,
         Format::Csv => {
-            let mut lines = "severity,count,finding\n".to_owned();
+            let mut writer = csv::Writer::from_writer(Vec::new());
+            writer.write_record(["severity", "count", "finding", "first entries"])?;
             for f in &findings {
-                lines.push_str(&format!("{},{},\"{}\"\n", word(f.severity), f.count, f.message));
+                writer.serialize((word(f.severity), f.count, &f.message, f.examples.join("; ")))?;
             }
-            printer.data(&lines)?;
+            printer.data(&String::from_utf8(writer.into_inner()?)?)?;
         }
         Format::Text if findings.is_empty() => printer.data("nothing to report")?,
         Format::Text => printer.data(&text(&heading, &rows))?,

@@ -1,7 +1,7 @@
 //! `longtail eval`
 
 use longtail_data::AnnotationSet;
-use longtail_eval::{CategoryResult, EvalReport, evaluate, read_detections};
+use longtail_eval::{EvalReport, evaluate, read_detections};
 
 use crate::{
     Outcome,
@@ -18,7 +18,7 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
     report.provenance.insert("detections".into(), arguments.detections.display().to_string());
     match arguments.format {
         Format::Json => printer.data(&serde_json::to_string_pretty(&report)?)?,
-        Format::Csv => printer.data(&csv(&report))?,
+        Format::Csv => printer.data(&classes_csv(&report)?)?,
         Format::Text => printer.data(&text(&HEADING, &metrics(&report)))?,
         Format::Markdown => printer.data(&markdown(&HEADING, &metrics(&report)))?,
     }
@@ -37,27 +37,33 @@ fn metrics(report: &EvalReport) -> Vec<Vec<String>> {
     rows.into_iter().map(|(name, value)| vec![name.clone(), percent(value)]).collect()
 }
 
-/// One row a class, full precision.
-fn csv(report: &EvalReport) -> String {
-    let mut text = "category_id,name,frequency,AP,AP50,AP75,AR,ground_truth,detections\n".to_owned();
-    for category in &report.per_category {
-        text.push_str(&csv_row(category));
+/// One row a class, full precision; an empty cell is an undefined value.
+fn classes_csv(report: &EvalReport) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record([
+        "category_id",
+        "name",
+        "frequency",
+        "AP",
+        "AP50",
+        "AP75",
+        "AR",
+        "ground_truth",
+        "detections",
+    ])?;
+    for c in &report.per_category {
+        let group = c.frequency.map_or("", |f| f.letter());
+        writer.serialize((
+            c.category_id,
+            &c.name,
+            group,
+            c.ap,
+            c.ap50,
+            c.ap75,
+            c.ar,
+            c.ground_truth,
+            c.detections,
+        ))?;
     }
-    text
-}
-
-fn csv_row(category: &CategoryResult) -> String {
-    let number = |value: Option<f64>| value.map_or(String::new(), |v| v.to_string());
-    format!(
-        "{},\"{}\",{},{},{},{},{},{},{}\n",
-        category.category_id,
-        category.name.replace('"', "\"\""),
-        category.frequency.map_or("", |f| f.letter()),
-        number(category.ap),
-        number(category.ap50),
-        number(category.ap75),
-        number(category.ar),
-        category.ground_truth,
-        category.detections
-    )
+    Ok(String::from_utf8(writer.into_inner()?)?)
 }
