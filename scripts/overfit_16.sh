@@ -6,9 +6,9 @@
 #
 # ANNOTATIONS.json is COCO or LVIS layout. Needs python3 for choosing the images.
 set -eu
-annotations=$1
-images=$2
-run=${3:-runs/overfit-16/$(date +%s)}
+annotations=$(realpath "$1")
+images=$(realpath "$2")
+run=$(realpath -m "${3:-runs/overfit-16/$(date +%s)}")
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

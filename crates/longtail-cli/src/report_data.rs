@@ -6,7 +6,7 @@ use longtail_data::{Annotation, FrequencyGroup};
 use longtail_eval::{Detection, look_alikes, read_detections};
 use longtail_loss::{Background, LossConfig};
 use longtail_report::{
-    Curve, DrawnBox, Gallery, GalleryImage, LookAlikePair, Method, Panel, ReportData, TruthName,
+    Cell, Curve, DrawnBox, Gallery, GalleryImage, LookAlikePair, Method, Panel, ReportData, TruthName, spread,
 };
 use longtail_train::{
     Observer, Recipe, Results,
@@ -40,7 +40,7 @@ pub fn of_run(run: &Path, pictures: bool, observer: &mut dyn Observer) -> anyhow
         compared,
         ..ReportData::default()
     };
-    data.remarks = compared.and_then(|pair| remark(&results, pair)).into_iter().collect();
+    data.remarks = remark(std::slice::from_ref(&results)).into_iter().collect();
     if pictures {
         curves(&MetricsLog::read(&run.join("metrics.jsonl"))?, &mut data);
         let recipe = Recipe::read(&run.join("config.toml"), &[])?;
@@ -91,21 +91,35 @@ fn method(result: &ClassifierResult) -> Method {
 }
 
 /// One sentence: what the compared method gains on the tail, what it costs elsewhere, and what remains of it when
-/// every class is verified in every image.
-fn remark(results: &Results, (from, to): (usize, usize)) -> Option<String> {
-    let [baseline, method] = [from, to].map(|place| &results.classifiers[place]);
+/// every class is verified in every image. Over several runs of one recipe: mean ± standard deviation of the change.
+pub fn remark(runs: &[Results]) -> Option<String> {
+    let (from, to) = compared(&runs.first()?.classifiers)?;
     let change = |truth: &str, metric: &str| {
-        let value = |c: &ClassifierResult| c.reports.get(truth)?.metric(metric);
-        Some(100.0 * (value(method)? - value(baseline)?))
+        let of_run = |run: &Results| {
+            let value = |place: usize| run.classifiers.get(place)?.reports.get(truth)?.metric(metric);
+            Some(100.0 * (value(to)? - value(from)?))
+        };
+        let changes: Option<Vec<f64>> = runs.iter().map(of_run).collect();
+        Some(match spread(&changes?) {
+            Cell::Missing => return None,
+            Cell::Value(value) => format!("{value:+.1}"),
+            Cell::Spread { mean, deviation } => format!("{mean:+.1} ± {deviation:.1}"),
+        })
     };
-    let (r, c, f) = (change("lvis", "APr")?, change("lvis", "APc")?, change("lvis", "APf")?);
+    let names = &runs[0].classifiers;
     let mut sentence = format!(
-        "Against {}, {} changes APr by {r:+.1}, APc by {c:+.1} and APf by {f:+.1} points under the LVIS protocol",
-        baseline.name, method.name
+        "Against {}, {} changes APr by {}, APc by {} and APf by {} points under the LVIS protocol",
+        names[from].name,
+        names[to].name,
+        change("lvis", "APr")?,
+        change("lvis", "APc")?,
+        change("lvis", "APf")?
     );
-    if let (Some(r), Some(all)) = (change("exhaustive", "APr"), change("exhaustive", "AP")) {
+    if let (Some(r), Some(c), Some(f)) =
+        (change("exhaustive", "APr"), change("exhaustive", "APc"), change("exhaustive", "APf"))
+    {
         sentence.push_str(&format!(
-            "; under exhaustive truth, where a false positive of any class counts, APr changes by {r:+.1} and AP by {all:+.1}"
+            "; under exhaustive truth, where a false positive of any class in any image counts, by {r}, {c} and {f}"
         ));
     }
     Some(sentence + ".")

@@ -39,7 +39,8 @@ pub fn aggregate(runs: &[ReportData]) -> Result<Table, ReportError> {
     Ok(averaged)
 }
 
-fn spread(values: &[f64]) -> Cell {
+/// Mean and sample standard deviation (n - 1) of values; one value has no deviation.
+pub fn spread(values: &[f64]) -> Cell {
     match values {
         [] => Cell::Missing,
         [value] => Cell::Value(*value),

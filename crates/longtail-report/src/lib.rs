@@ -14,10 +14,10 @@ pub mod page;
 pub mod plots;
 pub mod table;
 
-pub use aggregate::aggregate;
+pub use aggregate::{aggregate, spread};
 pub use data::{Curve, DrawnBox, Gallery, GalleryImage, LookAlikePair, Method, Panel, ReportData, TruthName};
 pub use page::html;
-pub use table::Table;
+pub use table::{Cell, Table};
 
 /// An error of making a report.
 #[derive(Debug, thiserror::Error)]

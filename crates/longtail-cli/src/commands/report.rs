@@ -3,10 +3,16 @@
 use std::path::Path;
 
 use longtail_report::{ReportData, Table, aggregate};
-use longtail_train::{Silent, run_folder::write_atomically};
+use longtail_train::{Results, Silent, TrainError, run_folder::write_atomically};
 use std::io::Write;
 
-use crate::{Outcome, args::Report, printer::Printer, report_data, tables::print_table};
+use crate::{
+    Outcome,
+    args::{Format, Report},
+    printer::Printer,
+    report_data,
+    tables::print_table,
+};
 
 /// Writes the page of a run, or prints mean ± standard deviation of several.
 pub fn run(arguments: &Report, printer: &Printer) -> anyhow::Result<Outcome> {
@@ -24,6 +30,13 @@ pub fn run(arguments: &Report, printer: &Printer) -> anyhow::Result<Outcome> {
         }
     };
     print_table(&table, arguments.format, printer)?;
+    if matches!(arguments.format, Format::Text | Format::Markdown) {
+        let results: Result<Vec<Results>, TrainError> =
+            arguments.runs.iter().map(|run| Results::read(run)).collect();
+        if let Some(remark) = report_data::remark(&results?) {
+            printer.data(&format!("\n{remark}"))?;
+        }
+    }
     Ok(Outcome::Done)
 }
 
