@@ -18,6 +18,10 @@ use longtail_train::{
 };
 use serde_json::{Value, json};
 
+/// As the binary `longtail`.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const REPEATS: usize = 10;
 const WARM_UP: usize = 3;
 const SIDE: usize = 160;

@@ -7,7 +7,7 @@
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-use super::SharedSlice;
+use super::{SharedSlice, vectorised};
 
 /// Output positions of a block: with K = 576 a block of columns takes 1.2 MB, about one L2 cache.
 const BLOCK_POSITIONS: usize = 512;
@@ -186,7 +186,7 @@ pub fn backward_input(shape: &ConvShape, weight: &[f32], dy: &[f32]) -> Vec<f32>
                 );
             }
             if !shape.is_pointwise() {
-                columns_to_image(shape, scratch, channels, first_row, block_rows, dx);
+                vectorised(|| columns_to_image(shape, scratch, channels, first_row, block_rows, dx));
             }
         }
     });
@@ -253,9 +253,7 @@ pub fn backward_weight(shape: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     });
     let (total, rest) = partial.split_at_mut(size);
     for share in rest.chunks(size) {
-        for (sum, value) in total.iter_mut().zip(share) {
-            *sum += value;
-        }
+        vectorised(|| total.iter_mut().zip(share).for_each(|(sum, value)| *sum += value));
     }
     partial.truncate(size);
     partial
@@ -269,7 +267,7 @@ pub fn backward_bias(shape: &ConvShape, dy: &[f32]) -> Vec<f32> {
         .into_par_iter()
         .map(|o| {
             let planes = (0..shape.batch).map(|n| &dy[(n * shape.outputs + o) * positions..][..positions]);
-            planes.map(|plane| f64::from(super::sum(plane))).sum::<f64>() as f32
+            vectorised(|| planes.map(|plane| f64::from(super::sum(plane))).sum::<f64>() as f32)
         })
         .collect()
 }
@@ -324,6 +322,7 @@ fn column_block(
 }
 
 /// Adds a column matrix back to the channels it came from.
+#[inline(always)]
 fn columns_to_image(
     shape: &ConvShape,
     col: &[f32],
@@ -364,6 +363,7 @@ fn columns_to_image(
 }
 
 /// Output columns whose tap at kernel column `kx` lies inside the input.
+#[inline(always)]
 fn valid_columns(shape: &ConvShape, kx: usize) -> (usize, usize) {
     let [_, columns] = shape.output_size();
     let (stride, padding) = (shape.stride[1], shape.padding[1]);

@@ -47,7 +47,15 @@ impl<'a> SharedSlice<'a> {
     }
 }
 
+/// Runs loops compiled for the widest vectors of the machine; what they call must be `#[inline(always)]`. The bits
+/// are the same on every machine: the compiler does not fuse a product and a sum by itself.
+#[inline(always)]
+pub(crate) fn vectorised<R>(loops: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(loops)
+}
+
 /// Sum in 16 running sums, so that the compiler can vectorise it; the order is fixed.
+#[inline(always)]
 pub(crate) fn sum(values: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
     let chunks = values.chunks_exact(16);
@@ -61,6 +69,7 @@ pub(crate) fn sum(values: &[f32]) -> f32 {
 }
 
 /// Sum of products, in the order of [`sum`].
+#[inline(always)]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0_f32; 16];
     let (a_chunks, b_chunks) = (a.chunks_exact(16), b.chunks_exact(16));

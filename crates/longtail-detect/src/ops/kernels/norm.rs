@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{SharedSlice, dot, sum};
+use super::{SharedSlice, dot, sum, vectorised};
 
 /// What happens after the affine map: `relu(x · scale + shift + residual)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,17 +39,20 @@ pub fn statistics(planes: Planes, x: &[f32]) -> Vec<f32> {
     let moments: Vec<(f32, f32)> = (0..planes.channels)
         .into_par_iter()
         .map(|channel| {
-            let mean = planes.of_channel(channel).map(|r| f64::from(sum(&x[r]))).sum::<f64>() / count;
-            // Around the mean, in a second pass: the square of a large mean would swallow a small variance.
-            let centre = mean as f32;
-            let square = planes.of_channel(channel).map(|r| f64::from(centred_square(&x[r], centre)));
-            let variance = square.sum::<f64>() / count;
-            (centre, variance as f32)
+            vectorised(|| {
+                let mean = planes.of_channel(channel).map(|r| f64::from(sum(&x[r]))).sum::<f64>() / count;
+                // Around the mean, in a second pass: the square of a large mean would swallow a small variance.
+                let centre = mean as f32;
+                let square = planes.of_channel(channel).map(|r| f64::from(centred_square(&x[r], centre)));
+                let variance = square.sum::<f64>() / count;
+                (centre, variance as f32)
+            })
         })
         .collect();
     moments.iter().map(|m| m.0).chain(moments.iter().map(|m| m.1)).collect()
 }
 
+#[inline(always)]
 fn centred_square(values: &[f32], centre: f32) -> f32 {
     let mut lanes = [0.0_f32; 16];
     let chunks = values.chunks_exact(16);
@@ -77,15 +80,17 @@ pub fn affine(
         let (scale, shift) = (scale[plane % planes.channels], shift[plane % planes.channels]);
         let range = plane * planes.positions..(plane + 1) * planes.positions;
         let x = &x[range.clone()];
-        if epilogue.residual {
-            for ((y, x), r) in y.iter_mut().zip(x).zip(&residual[range]) {
-                *y = (x * scale + shift + r).max(floor);
+        vectorised(|| {
+            if epilogue.residual {
+                for ((y, x), r) in y.iter_mut().zip(x).zip(&residual[range]) {
+                    *y = (x * scale + shift + r).max(floor);
+                }
+            } else {
+                for (y, x) in y.iter_mut().zip(x) {
+                    *y = (x * scale + shift).max(floor);
+                }
             }
-        } else {
-            for (y, x) in y.iter_mut().zip(x) {
-                *y = (x * scale + shift).max(floor);
-            }
-        }
+        });
     });
     y
 }
@@ -98,9 +103,11 @@ pub fn through_relu(y: &[f32], dy: &[f32], epilogue: Epilogue) -> Vec<f32> {
     let mut passed = vec![0.0; dy.len()];
     passed.par_chunks_mut(1 << 14).zip(y.par_chunks(1 << 14)).zip(dy.par_chunks(1 << 14)).for_each(
         |((passed, y), dy)| {
-            for ((passed, y), dy) in passed.iter_mut().zip(y).zip(dy) {
-                *passed = if *y > 0.0 { *dy } else { 0.0 };
-            }
+            vectorised(|| {
+                for ((passed, y), dy) in passed.iter_mut().zip(y).zip(dy) {
+                    *passed = if *y > 0.0 { *dy } else { 0.0 };
+                }
+            });
         },
     );
     passed
@@ -112,9 +119,11 @@ pub fn affine_backward(planes: Planes, scale: &[f32], gradient: &[f32]) -> Vec<f
     dx.par_chunks_mut(planes.positions).zip(gradient.par_chunks(planes.positions)).enumerate().for_each(
         |(plane, (dx, gradient))| {
             let scale = scale[plane % planes.channels];
-            for (dx, gradient) in dx.iter_mut().zip(gradient) {
-                *dx = gradient * scale;
-            }
+            vectorised(|| {
+                for (dx, gradient) in dx.iter_mut().zip(gradient) {
+                    *dx = gradient * scale;
+                }
+            });
         },
     );
     dx
@@ -141,8 +150,9 @@ pub fn batch_norm_backward(
             let (mut sum_gradient, mut sum_product) = (0.0_f64, 0.0_f64);
             for range in planes.of_channel(channel) {
                 let gradient = &gradient[range.clone()];
-                sum_gradient += f64::from(sum(gradient));
-                sum_product += f64::from(dot(gradient, &x[range]));
+                let (gradient_sum, product_sum) = vectorised(|| (sum(gradient), dot(gradient, &x[range])));
+                sum_gradient += f64::from(gradient_sum);
+                sum_product += f64::from(product_sum);
             }
             // Σ dy·(x - mean)·inverse
             let sum_normalised = (sum_product - f64::from(mean) * sum_gradient) * f64::from(inverse);
@@ -152,9 +162,11 @@ pub fn batch_norm_backward(
             for range in planes.of_channel(channel) {
                 // SAFETY: each task owns its channel's planes.
                 let dx = unsafe { shared.range(range.start, range.len()) };
-                for ((dx, gradient), x) in dx.iter_mut().zip(&gradient[range.clone()]).zip(&x[range]) {
-                    *dx = factor * (gradient - offset - (x - mean) * slope);
-                }
+                vectorised(|| {
+                    for ((dx, gradient), x) in dx.iter_mut().zip(&gradient[range.clone()]).zip(&x[range]) {
+                        *dx = factor * (gradient - offset - (x - mean) * slope);
+                    }
+                });
             }
             (sum_normalised as f32, sum_gradient as f32)
         })
