@@ -32,7 +32,7 @@ pub fn of_run(run: &Path, pictures: bool, observer: &mut dyn Observer) -> anyhow
     let results = Results::read(run)?;
     let compared = compared(&results.classifiers);
     let mut data = ReportData {
-        title: format!("longtail: {}", run.display()),
+        title: title(run),
         facts: facts(&results),
         truths: truths(&results),
         methods: results.classifiers.iter().map(method).collect(),
@@ -58,6 +58,13 @@ fn compared(classifiers: &[ClassifierResult]) -> Option<(usize, usize)> {
     let authors = |c: &ClassifierResult| matches!(&c.loss, LossConfig::Acsl(acsl) if acsl.background == Background::FrequencySampled);
     let last = classifiers.iter().rposition(authors).or(classifiers.len().checked_sub(1))?;
     (last > 0).then_some((0, last))
+}
+
+/// The last two folders: the recipe's name and the number of the run, where nobody chose others.
+fn title(run: &Path) -> String {
+    let run = std::path::absolute(run).unwrap_or_else(|_| run.to_owned());
+    let parts: Vec<_> = run.iter().map(|part| part.to_string_lossy()).collect();
+    format!("longtail: {}", parts[parts.len().saturating_sub(2)..].join("/"))
 }
 
 fn truths(results: &Results) -> Vec<TruthName> {
@@ -126,42 +133,41 @@ pub fn remark(runs: &[Results]) -> Option<String> {
 }
 
 fn curves(records: &[Record], data: &mut ReportData) {
-    let mut losses: BTreeMap<(String, String), Vec<(f64, f64)>> = BTreeMap::new();
-    let mut kept: BTreeMap<(String, String), Vec<(f64, f64)>> = BTreeMap::new();
-    let mut validation: BTreeMap<(String, String), Vec<(f64, f64)>> = BTreeMap::new();
     for record in records {
         match record {
             Record::Step(step) => {
                 let x = step.iteration as f64;
                 for (name, value) in &step.losses {
-                    let key = (format!("loss, stage {}", step.stage), name.clone());
-                    losses.entry(key).or_default().push((x, *value));
+                    extend(&mut data.losses, &format!("loss, stage {}", step.stage), name, (x, *value));
                 }
-                for (method, groups) in &step.kept_negatives {
-                    for (letter, share) in groups {
-                        let group = FrequencyGroup::ALL.iter().find(|g| g.letter() == letter);
-                        let name = group.map_or(letter.as_str(), |g| g.name()).to_owned();
-                        kept.entry((method.clone(), name)).or_default().push((x, *share));
+                for (method, shares) in &step.kept_negatives {
+                    for group in FrequencyGroup::ALL {
+                        if let Some(share) = shares.get(group.letter()) {
+                            extend(&mut data.kept_negatives, method, group.name(), (x, *share));
+                        }
                     }
                 }
             }
             Record::Evaluation(evaluation) => {
+                let plot = format!("validation, stage {}, {}", evaluation.stage, evaluation.truth);
                 for metric in ["AP", "APr", "APc", "APf"] {
                     if let Some(value) = evaluation.metrics.get(metric).copied().flatten() {
-                        let plot = format!("validation, stage {}, {}", evaluation.stage, evaluation.truth);
-                        let points = validation.entry((plot, metric.to_owned())).or_default();
-                        points.push((evaluation.iteration as f64, value));
+                        extend(&mut data.validation, &plot, metric, (evaluation.iteration as f64, value));
                     }
                 }
             }
         }
     }
-    // A single evaluation is no curve.
-    validation.retain(|_, points| points.len() > 1 && points.windows(2).all(|p| p[0].0 < p[1].0));
-    let lines = |map: BTreeMap<(String, String), Vec<(f64, f64)>>| -> Vec<Curve> {
-        map.into_iter().map(|((plot, name), points)| Curve { plot, name, points }).collect()
-    };
-    (data.losses, data.kept_negatives, data.validation) = (lines(losses), lines(kept), lines(validation));
+    // A single evaluation is no curve, nor are those of several classifiers at the end of a stage.
+    data.validation.retain(|c| c.points.len() > 1 && c.points.windows(2).all(|p| p[0].0 < p[1].0));
+}
+
+/// Adds a point to a curve, which begins with it if it is new.
+fn extend(curves: &mut Vec<Curve>, plot: &str, name: &str, point: (f64, f64)) {
+    match curves.iter_mut().find(|c| c.plot == plot && c.name == name) {
+        Some(curve) => curve.points.push(point),
+        None => curves.push(Curve { plot: plot.to_owned(), name: name.to_owned(), points: vec![point] }),
+    }
 }
 
 fn pictures_of(

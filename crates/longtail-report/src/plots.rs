@@ -118,9 +118,13 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
 /// # Errors
 /// If the library cannot draw one.
 pub fn curves(curves: &[Curve], x_name: &str) -> Result<Vec<(String, String)>, ReportError> {
-    let mut plots: BTreeMap<&str, Vec<&Curve>> = BTreeMap::new();
+    // In the order in which they are given.
+    let mut plots: Vec<(&str, Vec<&Curve>)> = Vec::new();
     for curve in curves.iter().filter(|c| !c.points.is_empty()) {
-        plots.entry(&curve.plot).or_default().push(curve);
+        match plots.iter_mut().find(|(name, _)| *name == curve.plot) {
+            Some((_, members)) => members.push(curve),
+            None => plots.push((&curve.plot, vec![curve])),
+        }
     }
     plots
         .into_iter()
@@ -152,7 +156,13 @@ fn draw_curves(
         .x_label_area_size(36)
         .y_label_area_size(48)
         .build_cartesian_2d(0.0..last, 0.0..top)?;
-    chart.configure_mesh().light_line_style(TRANSPARENT).x_desc(x_name).label_style((FONT, 12)).draw()?;
+    chart
+        .configure_mesh()
+        .light_line_style(TRANSPARENT)
+        .x_desc(x_name)
+        .x_label_formatter(&|x| format!("{x:.0}"))
+        .label_style((FONT, 12))
+        .draw()?;
     for (place, curve) in curves.iter().enumerate() {
         let colour = COLOURS[(place + 1) % COLOURS.len()];
         let inside = curve.points.iter().map(|&(x, y)| (x, y.min(top)));
