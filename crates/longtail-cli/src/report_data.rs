@@ -42,7 +42,9 @@ pub fn of_run(run: &Path, pictures: bool, observer: &mut dyn Observer) -> anyhow
     };
     data.remarks = remark(std::slice::from_ref(&results)).into_iter().collect();
     if pictures {
-        curves(&MetricsLog::read(&run.join("metrics.jsonl"))?, &mut data);
+        let records = MetricsLog::read(&run.join("metrics.jsonl"))?;
+        curves(&records, &mut data);
+        data.facts.extend(step_times(&records));
         let recipe = Recipe::read(&run.join("config.toml"), &[])?;
         let validation = Validation::open(&recipe.data, results.seed, &results.classes, observer)?;
         if let (Some(validation), Some(pair)) = (validation, compared) {
@@ -82,6 +84,34 @@ fn facts(results: &Results) -> Vec<(String, String)> {
     let mut facts = vec![("seed".to_owned(), results.seed.to_string())];
     facts.extend(results.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
     facts
+}
+
+/// Time of a training step by stage, and the share of it outside the network's arithmetic.
+fn step_times(records: &[Record]) -> Vec<(String, String)> {
+    let mut stages: Vec<(&str, [f64; 3])> = Vec::new();
+    let mut counts: Vec<f64> = Vec::new();
+    for record in records {
+        let Record::Step(step) = record else { continue };
+        let place = stages.iter().position(|(name, _)| *name == step.stage).unwrap_or_else(|| {
+            stages.push((&step.stage, [0.0; 3]));
+            counts.push(0.0);
+            stages.len() - 1
+        });
+        let seconds = [step.seconds.total, step.seconds.data, step.seconds.host];
+        stages[place].1.iter_mut().zip(seconds).for_each(|(sum, value)| *sum += value);
+        counts[place] += 1.0;
+    }
+    let fact = |((name, [total, data, host]), count): ((&str, [f64; 3]), f64)| {
+        let share = |part: f64| 100.0 * part / total;
+        let text = format!(
+            "{:.3} s; waiting for data {:.1} %, proposals, NMS, matching, sampling and losses {:.1} %",
+            total / count,
+            share(data),
+            share(host)
+        );
+        (format!("step of stage {name}"), text)
+    };
+    stages.into_iter().zip(counts).map(fact).collect()
 }
 
 fn method(result: &ClassifierResult) -> Method {

@@ -1,14 +1,18 @@
 //! Tables on the terminal.
 
-use comfy_table::{CellAlignment, ContentArrangement, Table as Terminal, presets};
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table as Terminal, TableStyle};
 use longtail_report::Table;
 
 use crate::{args::Format, printer::Printer};
 
+const RULE: LineStyle = LineStyle::none().fill('─').junction('─');
+/// Rules above, below and under the heading, as in print.
+const RULED: TableStyle = TableStyle::new().top_border(RULE).header_separator(RULE).bottom_border(RULE);
+
 /// A table for people: columns of numbers are right-aligned.
 pub fn text(heading: &[&str], rows: &[Vec<String>]) -> String {
     let mut table = Terminal::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(RULED).set_content_arrangement(ContentArrangement::Dynamic);
     if heading.iter().any(|h| !h.is_empty()) {
         table.set_header(heading);
     }

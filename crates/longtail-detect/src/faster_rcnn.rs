@@ -84,7 +84,7 @@ pub struct TrainOutput {
     pub loss_state: LossState,
     /// Negatives that pushed their class down, if the loss selects.
     pub kept_negatives: Option<KeptNegatives>,
-    /// Time spent on the host: matching, sampling, proposals, NMS.
+    /// Time spent outside the network: proposals, NMS, matching, sampling and losses, without their backward pass.
     pub host_time: Duration,
 }
 
@@ -94,7 +94,7 @@ pub struct RoiFeatures {
     pub features: Tensor<2>,
     /// 0 for background, `c + 1` for class c.
     pub labels: Vec<u32>,
-    /// Time spent on the host.
+    /// Time spent on proposals, NMS, matching and sampling.
     pub host_time: Duration,
 }
 
@@ -156,15 +156,17 @@ impl FasterRcnn {
         let began = Instant::now();
         let samples = rpn::sample_anchors(&self.config.rpn, &anchors, targets, draw);
         let sampled = self.sample(&output, &anchors, images, targets, draw);
-        let host_time = began.elapsed();
-
         let rpn_losses = rpn::losses(&self.config.rpn, &output, &samples);
+        let mut host_time = began.elapsed();
+
         let config = &self.config.roi_head;
         let features = self.roi_head.features(config, &levels, &sampled.rois);
         let logits = self.roi_head.classifier.forward(features.clone());
+        let began = Instant::now();
         let roi_targets = RoiTargets::new(&sampled.labels, self.num_classes, draw);
         let kept_negatives = loss.kept_negatives(&logits, &roi_targets);
         let (classification, loss_state) = loss.forward(logits, &roi_targets, loss_state)?;
+        host_time += began.elapsed();
         let boxes = self.roi_head.box_loss(config, &features, &sampled);
         let terms = [
             ("rpn_objectness", rpn_losses.objectness),

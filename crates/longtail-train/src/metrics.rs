@@ -31,7 +31,7 @@ pub struct StepTime {
     pub total: f64,
     /// Waiting for the batch.
     pub data: f64,
-    /// Matching, sampling, proposals and NMS on the host.
+    /// Proposals, NMS, matching, sampling and losses.
     pub host: f64,
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn train(
         let targets: Vec<_> = batch.images.iter().map(|image| image.targets.clone()).collect();
         let draw = DrawKey { seed, step: iteration };
         let rois = trunk.roi_features(&images, &targets, draw);
+        let mut host = rois.host_time;
         let features = Tensor::from_inner(rois.features);
         let roi_targets = RoiTargets::new(&rois.labels, num_classes, draw);
         let log = (iteration + 1) % run.recipe.log_every == 0;
@@ -65,10 +66,12 @@ pub(crate) fn train(
         let mut terms = Vec::new();
         for classifier in &mut classifiers {
             let logits = classifier.linear.forward(features.clone());
+            let loss_began = Instant::now();
             if log && let Some(kept) = classifier.loss.kept_negatives(&logits.clone().inner(), &roi_targets) {
                 meter.kept(&classifier.name, kept_by_group(&kept, &groups));
             }
             let (loss, state) = classifier.loss.forward(logits, &roi_targets, &classifier.loss_state)?;
+            host += loss_began.elapsed();
             classifier.loss_state = state;
             terms.push((classifier.name.clone(), scalar(&loss)));
             if terms.last().is_some_and(|(_, value)| value.is_finite()) {
@@ -82,7 +85,7 @@ pub(crate) fn train(
         check_finite(&terms, &stage.name, iteration, &batch)?;
 
         let first = terms[0].1;
-        meter.step(batch.images.len(), began.elapsed(), waited, rois.host_time, terms);
+        meter.step(batch.images.len(), began.elapsed(), waited, host, terms);
         let done = iteration + 1;
         run.observer.observe(Event::Step { stage: &stage.name, place, done, total, loss: first });
         if log || done == total {
