@@ -54,12 +54,16 @@ pub fn of_run(run: &Path, pictures: bool, observer: &mut dyn Observer) -> anyhow
     Ok(data)
 }
 
-/// The baseline and the method that is held against it: the first classifier, and the last ACSL with the authors'
-/// background, else the last classifier.
+/// The baseline and the method that is held against it. The method: the last ACSL with the authors' background, else
+/// the last classifier. The baseline: softmax trained for the same steps if the run has it, else the first classifier.
 fn compared(classifiers: &[ClassifierResult]) -> Option<(usize, usize)> {
     let authors = |c: &ClassifierResult| matches!(&c.loss, LossConfig::Acsl(acsl) if acsl.background == Background::FrequencySampled);
     let last = classifiers.iter().rposition(authors).or(classifiers.len().checked_sub(1))?;
-    (last > 0).then_some((0, last))
+    let same_steps = |c: &ClassifierResult| {
+        matches!(c.loss, LossConfig::SoftmaxCrossEntropy) && c.stage == classifiers[last].stage
+    };
+    let first = classifiers.iter().position(same_steps).unwrap_or(0);
+    (last != first).then_some((first, last))
 }
 
 /// The last two folders: the recipe's name and the number of the run, where nobody chose others.
