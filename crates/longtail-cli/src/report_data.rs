@@ -120,13 +120,21 @@ fn step_times(records: &[Record]) -> Vec<(String, String)> {
 
 fn method(result: &ClassifierResult) -> Method {
     let background = match &result.loss {
-        LossConfig::SoftmaxCrossEntropy => "own column",
-        LossConfig::SigmoidBce(_) => "all classes",
         LossConfig::Acsl(acsl) => match acsl.background {
             Background::Adaptive => "adaptive",
             Background::FrequencySampled => "frequency-sampled",
             Background::Dense => "dense",
         },
+        LossConfig::Eql(_) | LossConfig::SigmoidBce(_) | LossConfig::EqlV2(_) => "all classes",
+        LossConfig::Focal(_) | LossConfig::EqualizedFocal(_) => "all classes, focused",
+        LossConfig::DropLoss(_) => "sampled",
+        LossConfig::Federated(_) => "drawn classes",
+        LossConfig::Bags(_) => "own column, others of groups",
+        LossConfig::SoftmaxCrossEntropy
+        | LossConfig::Seesaw(_)
+        | LossConfig::ClassBalanced(_)
+        | LossConfig::Ldam(_)
+        | LossConfig::BalancedSoftmax(_) => "own column",
     };
     Method { name: result.name.clone(), background: background.into(), reports: result.reports.clone() }
 }

@@ -8,7 +8,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use longtail_data::{BatchImage, Targets};
-use longtail_loss::{ClassificationLoss, DrawKey, KeptNegatives, LossState, RoiTargets};
+use longtail_loss::{ClassificationLoss, DrawKey, LossError, LossState, Reduction, RoiTargets};
 use rayon::prelude::*;
 
 use crate::{
@@ -82,8 +82,10 @@ pub struct TrainOutput {
     pub losses: Losses,
     /// State of the classification loss after the step.
     pub loss_state: LossState,
-    /// Negatives that pushed their class down, if the loss selects.
-    pub kept_negatives: Option<KeptNegatives>,
+    /// Logits of the sampled RoIs, `[R, K]`, without autodiff.
+    pub logits: Tensor<2>,
+    /// What they were trained towards.
+    pub roi_targets: RoiTargets,
     /// Time spent outside the network: proposals, NMS, matching, sampling and losses, without their backward pass.
     pub host_time: Duration,
 }
@@ -150,6 +152,7 @@ impl FasterRcnn {
         targets: &[Targets],
         loss: &dyn ClassificationLoss,
         loss_state: &LossState,
+        reduction: Reduction,
         draw: DrawKey,
     ) -> Result<TrainOutput, DetectError> {
         let (levels, anchors, output) = self.features(images);
@@ -163,9 +166,14 @@ impl FasterRcnn {
         let features = self.roi_head.features(config, &levels, &sampled.rois);
         let logits = self.roi_head.classifier.forward(features.clone());
         let began = Instant::now();
-        let roi_targets = RoiTargets::new(&sampled.labels, self.num_classes, draw);
-        let kept_negatives = loss.kept_negatives(&logits, &roi_targets);
-        let (classification, loss_state) = loss.forward(logits, &roi_targets, loss_state)?;
+        let roi_targets = RoiTargets::new(&sampled.labels, self.num_classes, draw)?.with_reduction(reduction);
+        let (classification, loss_state) = match loss.forward(logits.clone(), &roi_targets, loss_state) {
+            // The caller stops at a loss that is not finite, and wants to see all terms.
+            Err(LossError::NotFinite { .. }) => {
+                (rpn_losses.objectness.clone() * f32::NAN, loss_state.clone())
+            }
+            other => other?,
+        };
         host_time += began.elapsed();
         let boxes = self.roi_head.box_loss(config, &features, &sampled);
         let terms = [
@@ -174,7 +182,13 @@ impl FasterRcnn {
             ("classification", classification),
             ("boxes", boxes),
         ];
-        Ok(TrainOutput { losses: Losses { terms }, loss_state, kept_negatives, host_time })
+        Ok(TrainOutput {
+            losses: Losses { terms },
+            loss_state,
+            logits: if logits.is_autodiff() { logits.inner() } else { logits },
+            roi_targets,
+            host_time,
+        })
     }
 
     /// Features and labels of the RoIs that a training step would sample.

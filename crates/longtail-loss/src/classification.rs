@@ -1,26 +1,62 @@
 //! The trait of a classification loss.
 
-use burn::tensor::Tensor;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::LossError, targets::RoiTargets};
+use crate::{error::LossError, numerics::vectorised, targets::RoiTargets};
 
-/// What a loss may know about the classes when it is built.
-#[derive(Debug, Clone, Copy)]
+/// What a loss may know about the classes when it is built. Counts are those of the training set in hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ClassContext<'a> {
     /// Number of foreground classes C.
     pub num_classes: usize,
-    /// Training images that hold each class, `[C]`, for losses that read statistics.
+    /// Training images that hold each class, `[C]`.
     pub image_counts: Option<&'a [u64]>,
+    /// Boxes of each class in the training set, `[C]`.
+    pub instance_counts: Option<&'a [u64]>,
+    /// Training images.
+    pub total_images: Option<u64>,
+    /// Whether a loss that reads counts is refused.
+    pub statistics_free: bool,
 }
 
 impl<'a> ClassContext<'a> {
-    /// The counts, one a class.
+    /// A context without counts.
+    pub fn new(num_classes: usize) -> Self {
+        Self { num_classes, ..Self::default() }
+    }
+
+    /// Image counts, one a class.
     ///
     /// # Errors
-    /// If there are none, or their number is not C.
-    pub fn counts(&self, loss: &'static str) -> Result<&'a [u64], LossError> {
-        let counts = self.image_counts.ok_or(LossError::MissingCounts { loss })?;
+    /// If there are none, their number is not C, or losses may not read any.
+    pub fn image_counts(&self, loss: &'static str) -> Result<&'a [u64], LossError> {
+        self.counts(loss, self.image_counts)
+    }
+
+    /// Box counts, one a class.
+    ///
+    /// # Errors
+    /// As [`Self::image_counts`].
+    pub fn instance_counts(&self, loss: &'static str) -> Result<&'a [u64], LossError> {
+        self.counts(loss, self.instance_counts)
+    }
+
+    /// Share of the training images that hold each class.
+    ///
+    /// # Errors
+    /// As [`Self::image_counts`].
+    pub fn image_frequencies(&self, loss: &'static str) -> Result<Vec<f64>, LossError> {
+        let counts = self.image_counts(loss)?;
+        let total = self.total_images.filter(|&n| n > 0).ok_or(LossError::MissingCounts { loss })?;
+        Ok(counts.iter().map(|&n| n as f64 / total as f64).collect())
+    }
+
+    fn counts(&self, loss: &'static str, counts: Option<&'a [u64]>) -> Result<&'a [u64], LossError> {
+        if self.statistics_free {
+            return Err(LossError::StatisticsForbidden { loss });
+        }
+        let counts = counts.ok_or(LossError::MissingCounts { loss })?;
         if counts.len() != self.num_classes {
             return Err(LossError::CountsLength { found: counts.len(), expected: self.num_classes });
         }
@@ -28,13 +64,51 @@ impl<'a> ClassContext<'a> {
     }
 }
 
-/// Running statistics of a loss, carried by the training loop and kept in its checkpoints.
+/// Running statistics of a loss: a value that the training loop carries and keeps in its checkpoints. Every worker of
+/// a data-parallel run holds the same one.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum LossState {
-    /// The loss has none.
+    /// None yet, or the loss keeps none.
     #[default]
     Stateless,
+    /// Sums of positive and negative gradients by class, `[C]` each ([`crate::EqlV2`], [`crate::EqualizedFocal`]).
+    GradientSums {
+        /// Of positives.
+        positive: Vec<f64>,
+        /// Of negatives.
+        negative: Vec<f64>,
+    },
+    /// Foreground RoIs seen of each class, `[C]` ([`crate::Seesaw`]).
+    SampleCounts {
+        /// Counts.
+        counts: Vec<f64>,
+    },
+}
+
+/// The workers of a data-parallel step.
+pub trait Workers: Sync {
+    /// Replaces `values` by their sum over all workers; every worker calls it the same number of times.
+    fn sum(&self, values: &mut [f64]);
+}
+
+/// A run with one worker.
+#[derive(Debug, Clone, Copy)]
+pub struct SingleWorker;
+
+impl Workers for SingleWorker {
+    fn sum(&self, _values: &mut [f64]) {}
+}
+
+/// A loss at a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// The loss.
+    pub value: f64,
+    /// Its gradient with respect to the logits, `[N × K]`.
+    pub gradient: Vec<f32>,
+    /// The running statistics after the step.
+    pub state: LossState,
 }
 
 /// Negatives (RoI × class pairs in which the class is not the RoI's) of a step, by class.
@@ -46,42 +120,101 @@ pub struct KeptNegatives {
     pub total: Vec<u64>,
 }
 
-/// A classification loss: output width, loss, and class scores.
+/// What a column of the head's output is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// Background.
+    Background,
+    /// Any foreground class.
+    Foreground,
+    /// Everything outside a group of classes.
+    Others(usize),
+    /// A class.
+    Class(usize),
+}
+
+/// A classification loss: output width K, loss with gradient, and class scores. Works on slices; see
+/// [`crate::tensor`] for tensors.
 pub trait ClassificationLoss: Send + Sync {
     /// Width K of the head's output for `num_classes` foreground classes.
     fn num_outputs(&self, num_classes: usize) -> usize;
 
-    /// The loss of `logits [N, K]` as a tensor of one value, and the state after this step. No RoI gives 0.
+    /// What each of the K columns is about: the classes, after a background column if K = C + 1.
+    fn columns(&self, num_classes: usize) -> Vec<Column> {
+        let background = (self.num_outputs(num_classes) > num_classes).then_some(Column::Background);
+        background.into_iter().chain((0..num_classes).map(Column::Class)).collect()
+    }
+
+    /// The loss of `logits [N × K]`, with exact gradient. No RoI gives 0.
     ///
     /// # Errors
-    /// If the logits do not fit the targets.
-    fn forward(
+    /// If the logits do not fit the targets or are not finite.
+    fn evaluate(
         &self,
-        logits: Tensor<2>,
+        logits: &[f32],
         targets: &RoiTargets,
         state: &LossState,
-    ) -> Result<(Tensor<1>, LossState), LossError>;
+        workers: &dyn Workers,
+    ) -> Result<Evaluation, LossError>;
 
-    /// Scores in `0..=1` of the foreground classes, `[N, C]`, for logits `[N, K]`.
-    fn scores(&self, logits: Tensor<2>) -> Tensor<2>;
+    /// Scores in `0..=1` of the foreground classes, `[N × C]`, for `logits [N × columns]`.
+    fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32>;
 
-    /// Which negatives of this step push their class down; `None` for losses that do not select.
-    fn kept_negatives(&self, logits: &Tensor<2>, targets: &RoiTargets) -> Option<KeptNegatives>;
-}
-
-/// A one-value tensor `value` whose gradient with respect to `logits` is exactly `gradient`.
-///
-/// `logits - logits.detach()` is zero in every place, so the value is not touched; and no derivative of a
-/// composed formula (with its undefined places) is involved.
-pub(crate) fn with_gradient(value: Tensor<1>, logits: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
-    if !logits.is_autodiff() {
-        return value;
+    /// Which negatives of a step push their class down; `None` for losses that do not select.
+    fn kept_negatives(&self, _logits: &[f32], _targets: &RoiTargets) -> Option<KeptNegatives> {
+        None
     }
-    let zero = logits.clone() - logits.detach();
-    Tensor::from_inner(value) + (zero * Tensor::from_inner(gradient)).sum()
 }
 
-/// The logits without autodiff.
-pub(crate) fn plain(logits: &Tensor<2>) -> Tensor<2> {
-    if logits.is_autodiff() { logits.clone().inner() } else { logits.clone() }
+/// Rows of a task: fixed, so that sums are taken in the same order on any number of threads.
+const ROWS: usize = 8;
+
+/// Sums `row(n, scale, z, gradient)` over the RoIs: the row's unscaled loss is returned, its scaled gradient written
+/// to a slice of zeros. Rows of scale 0 are left out.
+pub(crate) fn by_rows(
+    logits: &[f32],
+    columns: usize,
+    targets: &RoiTargets,
+    row: impl Fn(usize, f32, &[f32], &mut [f32]) -> f64 + Sync,
+) -> (f64, Vec<f32>) {
+    let mut gradient = vec![0.0; logits.len()];
+    let scales = targets.scales();
+    let task = |(task, (z, gradient)): (usize, (&[f32], &mut [f32]))| {
+        vectorised(
+            #[inline(always)]
+            || {
+                let mut sum = 0.0;
+                for (place, (z, g)) in
+                    z.chunks_exact(columns).zip(gradient.chunks_exact_mut(columns)).enumerate()
+                {
+                    let n = task * ROWS + place;
+                    if scales[n] != 0.0 {
+                        sum += f64::from(scales[n]) * row(n, scales[n], z, g);
+                    }
+                }
+                sum
+            },
+        )
+    };
+    let size = ROWS * columns;
+    let partial: Vec<f64> =
+        logits.par_chunks(size).zip(gradient.par_chunks_mut(size)).enumerate().map(task).collect();
+    (partial.iter().sum(), gradient)
+}
+
+/// Scores row by row: `row(z, scores)` with `scores [classes]`.
+pub(crate) fn scores_by_rows(
+    logits: &[f32],
+    columns: usize,
+    classes: usize,
+    row: impl Fn(&[f32], &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let mut scores = vec![0.0; logits.len() / columns * classes];
+    logits.par_chunks(columns).zip(scores.par_chunks_mut(classes)).for_each(|(z, scores)| {
+        vectorised(
+            #[inline(always)]
+            || row(z, scores),
+        );
+    });
+    scores
 }

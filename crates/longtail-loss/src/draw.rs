@@ -29,6 +29,27 @@ pub fn without_replacement(key: DrawKey, purpose: u64, population: usize, count:
     drawn
 }
 
+/// A number in `0..1` of a key, a purpose and an index: the upper 53 bits of [`hash`].
+pub fn unit(key: DrawKey, purpose: u64, index: u64) -> f64 {
+    (hash(key, purpose, index) >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+/// Up to `count` indices without replacement, drawn one after the other with probability proportional to their weight;
+/// an index of weight 0 is never drawn. In ascending order.
+///
+/// By exponential keys (Efraimidis and Spirakis, 2006).
+pub fn weighted_without_replacement(key: DrawKey, purpose: u64, weights: &[f64], count: usize) -> Vec<usize> {
+    let arrival = |(i, w): (usize, &f64)| {
+        let waiting = -(1.0 - unit(key, purpose, i as u64)).ln() / w;
+        (*w > 0.0).then_some((waiting, i))
+    };
+    let mut order: Vec<(f64, usize)> = weights.iter().enumerate().filter_map(arrival).collect();
+    order.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let mut drawn: Vec<usize> = order.into_iter().take(count).map(|(_, i)| i).collect();
+    drawn.sort_unstable();
+    drawn
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +67,18 @@ mod tests {
         }
         // Expected 1000 each; the standard deviation is 27.
         assert!(hits.iter().all(|hits| (880..1120).contains(hits)), "{hits:?}");
+    }
+
+    #[test]
+    fn weights_decide_how_often_an_index_is_drawn() {
+        let mut hits = [0; 4];
+        for step in 0..4000 {
+            let drawn = weighted_without_replacement(DrawKey { seed: 5, step }, 2, &[1.0, 2.0, 0.0, 5.0], 1);
+            hits[drawn[0]] += 1;
+        }
+        // Expected 500, 1000, 0 and 2500; standard deviations of about 25.
+        assert!((400..600).contains(&hits[0]) && (880..1120).contains(&hits[1]) && hits[2] == 0, "{hits:?}");
+        assert_eq!(weighted_without_replacement(DrawKey::default(), 0, &[1.0, 0.0], 5), [0]);
     }
 
     #[test]

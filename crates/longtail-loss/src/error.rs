@@ -14,9 +14,21 @@ pub enum LossError {
         /// What is accepted.
         expected: &'static str,
     },
+    /// Division points of classes into groups are not increasing.
+    #[error("loss setting `cuts` is {cuts:?}; it must be increasing numbers above 0")]
+    Cuts {
+        /// The division points.
+        cuts: Vec<u64>,
+    },
     /// The loss reads class counts and got none.
-    #[error("{loss} needs the training image count of every class; give it the counts of the training set")]
+    #[error("{loss} needs counts of every class in the training set; give it a context with counts")]
     MissingCounts {
+        /// The loss.
+        loss: &'static str,
+    },
+    /// The loss reads class counts and may not.
+    #[error("{loss} reads class counts, and `statistics_free` forbids it; choose a loss that reads none")]
+    StatisticsForbidden {
         /// The loss.
         loss: &'static str,
     },
@@ -28,12 +40,50 @@ pub enum LossError {
         /// Number of classes.
         expected: usize,
     },
+    /// A label is no class.
+    #[error("RoI {row} has label {label}; labels are 0 for background and 1 to {num_classes} for classes")]
+    Label {
+        /// The RoI.
+        row: usize,
+        /// Its label.
+        label: u32,
+        /// Number of classes.
+        num_classes: usize,
+    },
+    /// The weights or flags are not one a RoI.
+    #[error("got {found} RoI weights or flags for {expected} RoIs")]
+    WeightsLength {
+        /// Number of weights.
+        found: usize,
+        /// Number of RoIs.
+        expected: usize,
+    },
     /// The logits do not fit the targets.
-    #[error("logits have shape {found:?}, the targets need {expected:?}")]
-    Shape {
-        /// Shape of the logits.
-        found: [usize; 2],
-        /// Shape that fits.
-        expected: [usize; 2],
+    #[error("got {found} logits, but {rows} RoIs with {outputs} outputs need {}", rows * outputs)]
+    LogitsLength {
+        /// Number of logits.
+        found: usize,
+        /// Number of RoIs.
+        rows: usize,
+        /// Outputs a RoI.
+        outputs: usize,
+    },
+    /// A logit is not finite.
+    #[error("logit of RoI {row}, column {column}, is {value}")]
+    NotFinite {
+        /// The RoI.
+        row: usize,
+        /// The column.
+        column: usize,
+        /// The value.
+        value: f32,
+    },
+    /// The running statistics are of another loss or another number of classes.
+    #[error("{loss} got running statistics that are not its own for {num_classes} classes")]
+    State {
+        /// The loss.
+        loss: &'static str,
+        /// Number of classes.
+        num_classes: usize,
     },
 }

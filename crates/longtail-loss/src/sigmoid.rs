@@ -1,9 +1,9 @@
 //! What the sigmoid losses share: the layout of their columns and weighted binary cross-entropy.
 
-use burn::tensor::{Tensor, TensorData, activation};
-
 use crate::{
-    classification::{KeptNegatives, plain, with_gradient},
+    classification::{Evaluation, KeptNegatives, LossState, by_rows, scores_by_rows},
+    error::LossError,
+    numerics::{negatives, sigmoid, weighted_negatives},
     targets::RoiTargets,
 };
 
@@ -29,51 +29,88 @@ impl Columns {
         if self.background { Some(label as usize) } else { (label as usize).checked_sub(1) }
     }
 
-    /// Sigmoid of the class columns, `[N, C]`.
-    pub fn scores(self, logits: Tensor<2>) -> Tensor<2> {
-        let [rows, columns] = logits.dims();
-        activation::sigmoid(logits.slice([0..rows, usize::from(self.background)..columns]))
+    /// Sigmoid of the class columns, `[N × C]`.
+    pub fn scores(self, logits: &[f32], columns: usize) -> Vec<f32> {
+        let first = usize::from(self.background);
+        scores_by_rows(
+            logits,
+            columns,
+            columns - first,
+            #[inline(always)]
+            |z, scores| {
+                for (score, z) in scores.iter_mut().zip(&z[first..]) {
+                    *score = sigmoid(*z);
+                }
+            },
+        )
     }
 
-    /// 1 where a RoI's own column is, `[N × K]`.
-    pub fn one_hot(self, targets: &RoiTargets) -> Vec<f32> {
-        let columns = self.count(targets.num_classes());
-        let mut one_hot = vec![0.0; targets.len() * columns];
-        for (row, &label) in targets.labels().iter().enumerate() {
-            if let Some(column) = self.of_label(label) {
-                one_hot[row * columns + column] = 1.0;
-            }
-        }
-        one_hot
-    }
-
-    /// Counts weights above 0 on negatives, by class. `weights [N × K]` holds 1 on positives too.
-    pub fn kept_negatives(self, weights: &[f32], targets: &RoiTargets) -> KeptNegatives {
+    /// Counts negatives of which `weight(row, class)` is above 0.
+    pub fn kept_negatives(
+        self,
+        targets: &RoiTargets,
+        mut kept_in_row: impl FnMut(usize, &mut dyn FnMut(usize)),
+    ) -> KeptNegatives {
         let classes = targets.num_classes();
-        let columns = self.count(classes);
         let (mut kept, mut total) = (vec![0; classes], vec![0; classes]);
         for (row, &label) in targets.labels().iter().enumerate() {
-            for class in (0..classes).filter(|class| class + 1 != label as usize) {
-                total[class] += 1;
-                kept[class] += u64::from(weights[row * columns + self.of_class(class)] > 0.0);
+            if targets.is_ignored(row) {
+                continue;
             }
+            total.iter_mut().enumerate().for_each(|(c, n)| *n += u64::from(c + 1 != label as usize));
+            kept_in_row(row, &mut |class| kept[class] += u64::from(class + 1 != label as usize));
         }
         KeptNegatives { kept, total }
     }
 }
 
-/// `Σ w·BCE(z, t) / N` with constant weights: value `softplus(z) - t·z`, gradient `w·(sigmoid(z) - t) / N`.
-pub(crate) fn weighted_bce(logits: Tensor<2>, one_hot: Tensor<2>, weights: Tensor<2>) -> Tensor<1> {
-    let [rows, _] = logits.dims();
-    let z = plain(&logits);
-    // softplus(z) = max(z, 0) + ln(1 + e^-|z|) never overflows.
-    let softplus = z.clone().clamp_min(0.0) + (-z.clone().abs()).exp().log1p();
-    let value = ((softplus - z.clone() * one_hot.clone()) * weights.clone()).sum() / rows as f32;
-    let gradient = (activation::sigmoid(z) - one_hot) * weights / rows as f32;
-    with_gradient(value, logits, gradient)
+/// Weight of each column of a row as a negative; what the row's own column says does not count.
+pub(crate) enum RowWeights<'a> {
+    /// All 1.
+    Ones,
+    /// One a column.
+    Each(&'a [f32]),
 }
 
-/// A `[N, K]` tensor on the logits' device.
-pub(crate) fn matrix(values: Vec<f32>, like: &Tensor<2>) -> Tensor<2> {
-    Tensor::from_data(TensorData::new(values, like.dims()), &like.device())
+/// Binary cross-entropy with constant weights on the negatives, summed over columns:
+/// `-log p_k - Σ_{i≠k} w_i log(1 - p_i)`.
+pub(crate) fn weighted_bce<'w>(
+    logits: &[f32],
+    columns: Columns,
+    targets: &RoiTargets,
+    weights_of: impl Fn(usize) -> RowWeights<'w> + Sync,
+) -> Result<Evaluation, LossError> {
+    let outputs = columns.count(targets.num_classes());
+    targets.check(logits, outputs)?;
+    let (value, gradient) = by_rows(
+        logits,
+        outputs,
+        targets,
+        #[inline(always)]
+        |n, scale, z, gradient| {
+            let weights = weights_of(n);
+            let mut loss = match weights {
+                RowWeights::Ones => negatives(z, scale, gradient),
+                RowWeights::Each(weights) => weighted_negatives(z, weights, scale, gradient),
+            };
+            if let Some(own) = columns.of_label(targets.labels()[n]) {
+                // The own column was taken as a negative of its weight; as a positive it is softplus(z) - z.
+                let weight = match weights {
+                    RowWeights::Ones => 1.0,
+                    RowWeights::Each(weights) => weights[own],
+                };
+                loss += own_column(z[own], weight, scale, &mut gradient[own]);
+            }
+            loss
+        },
+    );
+    Ok(Evaluation { value, gradient, state: LossState::Stateless })
+}
+
+/// Turns a column that was added as a negative of `weight` into a positive of weight 1; returns what its loss changes by.
+#[inline(always)]
+pub(crate) fn own_column(z: f32, weight: f32, scale: f32, gradient: &mut f32) -> f64 {
+    let (softplus, sigmoid) = crate::numerics::softplus_and_sigmoid(z);
+    *gradient = scale * (sigmoid - 1.0);
+    f64::from((1.0 - weight) * softplus) - f64::from(z)
 }

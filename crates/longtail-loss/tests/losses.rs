@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use longtail_loss::{
     Acsl, AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, LossConfig, LossError,
-    LossState, RoiTargets, SigmoidBceConfig, draw::hash,
+    LossState, RoiTargets, SigmoidBceConfig, SingleWorker, draw::hash,
 };
 use proptest::prelude::*;
 
@@ -14,20 +14,23 @@ fn logits(values: &[f32], rows: usize) -> Tensor<2> {
     Tensor::from_data(data, &Device::flex().autodiff()).require_grad()
 }
 
+fn targets(labels: &[u32], classes: usize) -> RoiTargets {
+    RoiTargets::new(labels, classes, KEY).unwrap()
+}
+
 /// Value and gradient of a loss.
 fn evaluate(loss: &dyn ClassificationLoss, z: &[f32], labels: &[u32], classes: usize) -> (f64, Vec<f32>) {
-    let tensor = logits(z, labels.len());
-    let targets = RoiTargets::new(labels, classes, KEY);
-    let (value, state) = loss.forward(tensor.clone(), &targets, &LossState::default()).unwrap();
-    assert_eq!(state, LossState::Stateless);
-    let gradients = value.backward();
-    let gradient = tensor.grad(&gradients).unwrap().into_data().try_to_vec::<f32>().unwrap();
-    (f64::from(value.into_scalar::<f32>()), gradient)
+    let found = loss.evaluate(z, &targets(labels, classes), &LossState::default(), &SingleWorker).unwrap();
+    (found.value, found.gradient)
+}
+
+fn image_counts(counts: &[u64]) -> ClassContext<'_> {
+    ClassContext { image_counts: Some(counts), ..ClassContext::new(counts.len()) }
 }
 
 fn acsl(threshold: f64, background: Background, background_logit: bool, counts: &[u64]) -> Acsl {
     let config = AcslConfig { threshold, background, background_logit };
-    Acsl::new(&config, &ClassContext { num_classes: counts.len(), image_counts: Some(counts) }).unwrap()
+    Acsl::new(&config, &image_counts(counts)).unwrap()
 }
 
 #[test]
@@ -143,7 +146,7 @@ proptest! {
     fn threshold_zero_with_dense_or_adaptive_background_is_bce_exactly((z, labels, case) in batches()) {
         prop_assume!(case.background != Background::FrequencySampled);
         let classes = case.counts.len();
-        let context = ClassContext { num_classes: classes, image_counts: None };
+        let context = ClassContext::new(classes);
         let config = SigmoidBceConfig { background_logit: case.background_logit };
         let bce = LossConfig::SigmoidBce(config).build(&context).unwrap();
         let loss = acsl(0.0, case.background, case.background_logit, &case.counts);
@@ -155,7 +158,7 @@ proptest! {
 fn gradients_are_finite_differences() {
     let z: Vec<f32> = (0..20).map(|i| ((i * 37 % 23) as f32 - 11.0) / 4.0).collect();
     let labels = [0, 2, 4, 1];
-    let context = ClassContext { num_classes: 4, image_counts: Some(&[3, 50, 500, 7]) };
+    let context = image_counts(&[3, 50, 500, 7]);
     let configs = [
         LossConfig::SoftmaxCrossEntropy,
         LossConfig::SigmoidBce(SigmoidBceConfig { background_logit: true }),
@@ -207,7 +210,7 @@ fn kept_negatives_are_counted_by_class() {
     // On the foreground RoI only the rare class scores above the threshold.
     let mut z = vec![-3.0; 201 * 4];
     z[200 * 4 + 1] = 2.0;
-    let kept = loss.kept_negatives(&logits(&z, 201), &RoiTargets::new(&labels, 3, KEY)).unwrap();
+    let kept = loss.kept_negatives(&z, &targets(&labels, 3)).unwrap();
     assert_eq!(kept.kept, [3, 20, 200]);
     assert_eq!(kept.total, [201, 201, 200]);
 }
@@ -216,10 +219,8 @@ fn kept_negatives_are_counted_by_class() {
 fn draws_change_with_the_step_and_repeat_with_the_key() {
     let loss = acsl(0.7, Background::FrequencySampled, false, &[5]);
     let gradient = |step| {
-        let z = logits(&[0.0; 300], 300);
-        let targets = RoiTargets::new(&[0; 300], 1, DrawKey { seed: 1, step });
-        let (value, _) = loss.forward(z.clone(), &targets, &LossState::default()).unwrap();
-        z.grad(&value.backward()).unwrap().into_data().try_to_vec::<f32>().unwrap()
+        let targets = RoiTargets::new(&[0; 300], 1, DrawKey { seed: 1, step }).unwrap();
+        loss.evaluate(&[0.0; 300], &targets, &LossState::default(), &SingleWorker).unwrap().gradient
     };
     assert_eq!(gradient(3), gradient(3));
     assert_ne!(gradient(3), gradient(4));
@@ -227,19 +228,40 @@ fn draws_change_with_the_step_and_repeat_with_the_key() {
 }
 
 #[test]
+fn tensors_have_the_value_and_gradient_of_the_slices() {
+    let (z, labels) = ([0.5, -2.0, 3.0, 1.0, 0.0, -1.0], [0, 2]);
+    for config in
+        LossConfig::defaults().into_iter().filter(|config| config.build(&image_counts(&[1, 2])).is_ok())
+    {
+        let loss = config.build(&image_counts(&[1, 2])).unwrap();
+        if loss.num_outputs(2) != 3 {
+            continue;
+        }
+        let tensor = logits(&z, 2);
+        let (value, _) = loss.forward(tensor.clone(), &targets(&labels, 2), &LossState::default()).unwrap();
+        let gradient = tensor.grad(&value.backward()).unwrap().into_data().try_to_vec::<f32>().unwrap();
+        let (expected, expected_gradient) = evaluate(loss.as_ref(), &z, &labels, 2);
+        assert_eq!(
+            (value.into_scalar::<f32>(), gradient),
+            (expected as f32, expected_gradient),
+            "{config:?}"
+        );
+    }
+}
+
+#[test]
 fn no_roi_gives_zero() {
     for config in [LossConfig::SoftmaxCrossEntropy, LossConfig::Acsl(AcslConfig::default())] {
-        let loss = config.build(&ClassContext { num_classes: 2, image_counts: Some(&[1, 2]) }).unwrap();
+        let loss = config.build(&image_counts(&[1, 2])).unwrap();
         let z = Tensor::<2>::zeros([0, 3], &Device::flex().autodiff());
-        let targets = RoiTargets::new(&[], 2, KEY);
-        let (value, _) = loss.forward(z, &targets, &LossState::default()).unwrap();
+        let (value, _) = loss.forward(z, &targets(&[], 2), &LossState::default()).unwrap();
         assert_eq!(value.into_scalar::<f32>(), 0.0);
     }
 }
 
 #[test]
 fn scores_are_probabilities_of_the_foreground_classes() {
-    let context = ClassContext { num_classes: 2, image_counts: Some(&[1, 2]) };
+    let context = image_counts(&[1, 2]);
     let z = logits(&[3.0_f32.ln(), 0.0, 0.0], 1).inner();
     let scores = |config: LossConfig| {
         config.build(&context).unwrap().scores(z.clone()).into_data().try_to_vec::<f32>().unwrap()
@@ -252,7 +274,7 @@ fn scores_are_probabilities_of_the_foreground_classes() {
 
 #[test]
 fn bad_settings_and_shapes_are_errors() {
-    let context = ClassContext { num_classes: 2, image_counts: None };
+    let context = ClassContext::new(2);
     for threshold in [-0.1, 1.1, f64::NAN] {
         let config = AcslConfig { threshold, background: Background::Dense, ..Default::default() };
         let error = Acsl::new(&config, &context).unwrap_err();
@@ -261,9 +283,8 @@ fn bad_settings_and_shapes_are_errors() {
     let error = Acsl::new(&AcslConfig::default(), &context).unwrap_err();
     assert!(matches!(error, LossError::MissingCounts { .. }));
     let loss = LossConfig::SoftmaxCrossEntropy.build(&context).unwrap();
-    let targets = RoiTargets::new(&[0], 2, KEY);
-    let error = loss.forward(logits(&[0.0; 2], 1), &targets, &LossState::default()).unwrap_err();
-    assert_eq!(error, LossError::Shape { found: [1, 2], expected: [1, 3] });
+    let found = loss.evaluate(&[0.0; 2], &targets(&[0], 2), &LossState::default(), &SingleWorker);
+    assert_eq!(found.unwrap_err(), LossError::LogitsLength { found: 2, rows: 1, outputs: 3 });
 }
 
 #[test]

@@ -11,7 +11,7 @@ use longtail_detect::{
     backbone::ResNetConfig,
     layers::{Initializer, Normalization},
 };
-use longtail_loss::{ClassContext, DrawKey, LossConfig, LossState};
+use longtail_loss::{ClassContext, DrawKey, LossConfig, LossState, Reduction};
 use longtail_train::{
     Recipe,
     sgd::{Sgd, SgdConfig},
@@ -63,8 +63,7 @@ fn resnet50(device: &Device) -> Value {
 fn demo_step(device: &Device) -> Value {
     let recipe = Recipe::parse(RECIPE, &[]).expect("the demo's recipe is valid");
     let loss = LossConfig::SoftmaxCrossEntropy;
-    let loss =
-        loss.build(&ClassContext { num_classes: CLASSES, image_counts: None }).expect("softmax builds");
+    let loss = loss.build(&ClassContext::new(CLASSES)).expect("softmax builds");
     let mut detector = recipe.detector.init(CLASSES, CLASSES + 1, 0, device);
     let images = ImageBatch {
         pixels: Tensor::random([IMAGES, 3, SIDE, SIDE], Distribution::Normal(0.0, 1.0), device),
@@ -87,7 +86,14 @@ fn demo_step(device: &Device) -> Value {
     timed(|| {
         let draw = DrawKey { seed: 0, step };
         step += 1;
-        let output = detector.forward_train(&images, &targets, loss.as_ref(), &LossState::default(), draw);
+        let output = detector.forward_train(
+            &images,
+            &targets,
+            loss.as_ref(),
+            &LossState::default(),
+            Reduction::default(),
+            draw,
+        );
         let gradients = output.expect("the loss fits the detector").losses.total().backward();
         (detector, _) = sgd.step(&config, 0.001, detector.clone(), gradients);
     })

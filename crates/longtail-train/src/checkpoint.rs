@@ -66,6 +66,11 @@ struct ClassifierHeader {
 }
 
 impl Checkpoint {
+    /// Width of the detector's classifier, if it has one.
+    pub fn classifier_outputs(&self) -> Option<usize> {
+        self.model.get("roi_head.classifier.weight").map(|weight| weight.shape()[1])
+    }
+
     /// Writes the file by write-and-rename: a kill leaves the older one whole.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use burn::{
     nn::Linear,
     tensor::{Device, Tensor, TensorData},
 };
-use longtail_loss::{ClassificationLoss, LossState};
+use longtail_loss::{ClassificationLoss, Column, LossState, Reduction};
 
 use crate::{
     checkpoint::ClassifierState,
@@ -25,6 +25,8 @@ pub struct Classifier {
     pub loss: Box<dyn ClassificationLoss>,
     /// Running state of the loss.
     pub loss_state: LossState,
+    /// How the losses of the RoIs become one number.
+    pub reduction: Reduction,
     /// Momentum.
     pub sgd: Sgd,
     /// Learning rate after the warm-up.
@@ -32,25 +34,27 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// A classifier that starts from `start`, as the published recipe does: softmax weights are read as sigmoid
-    /// logits.
+    /// A classifier that starts from `start`, whose columns are `trained`, as the published recipe does: softmax
+    /// weights are read as sigmoid logits.
     ///
     /// # Errors
-    /// If the loss needs columns that `start` does not have.
+    /// If `start` has other columns.
     pub fn starting_from(
         start: &Linear,
+        trained: &[Column],
         recipe: &ClassifierRecipe,
         loss: Box<dyn ClassificationLoss>,
         num_classes: usize,
         learning_rate: f64,
         device: &Device,
     ) -> Result<Self, TrainError> {
-        let linear = with_columns(start, loss.num_outputs(num_classes), num_classes, &recipe.name, device)?;
+        let linear = with_columns(start, trained, &loss.columns(num_classes), &recipe.name, device)?;
         Ok(Self {
             name: recipe.name.clone(),
             linear,
             loss,
             loss_state: LossState::default(),
+            reduction: recipe.reduction,
             sgd: Sgd::default(),
             learning_rate: recipe.learning_rate.unwrap_or(learning_rate),
         })
@@ -81,38 +85,32 @@ impl Classifier {
     }
 }
 
-/// A copy of `start` with `outputs` columns on `device`. C + 1 columns lose the background (column 0) where a loss
-/// has none; nothing else can be derived.
+/// Columns for a loss, taken from those that the stage before trained: classes and background by what they are about,
+/// zeros for what it did not have.
 fn with_columns(
     start: &Linear,
-    outputs: usize,
-    num_classes: usize,
+    trained: &[Column],
+    needed: &[Column],
     name: &str,
     device: &Device,
 ) -> Result<Linear, TrainError> {
     let data = |tensor: TensorData| tensor.try_to_vec::<f32>().unwrap_or_default();
     let weight = start.weight.val().inner();
     let [inputs, columns] = weight.dims();
-    let first = match (columns, outputs) {
-        (columns, outputs) if columns == outputs => 0,
-        (columns, outputs) if columns == num_classes + 1 && outputs == num_classes => 1,
-        _ => {
-            return Err(TrainError::recipe(
-                format!("classifiers.{name}.loss"),
-                format!(
-                    "needs {outputs} outputs, but the stage before trained {columns}; \
-                     give it a loss whose outputs can be taken over"
-                ),
-            ));
-        }
+    if columns != trained.len() {
+        let reason = format!("takes over {} columns, but the stage before has {columns}", trained.len());
+        return Err(TrainError::recipe(format!("classifiers.{name}.loss"), reason));
+    }
+    let sources: Vec<Option<usize>> =
+        needed.iter().map(|column| trained.iter().position(|other| other == column)).collect();
+    let take = |row: &[f32]| -> Vec<f32> {
+        sources.iter().map(|source| source.map_or(0.0, |column| row[column])).collect()
     };
-    let values = data(weight.into_data());
-    let rows: Vec<f32> = values.chunks(columns).flat_map(|row| row[first..].iter().copied()).collect();
-    let weight = Tensor::from_data(TensorData::new(rows, [inputs, outputs]), device);
+    let rows: Vec<f32> = data(weight.into_data()).chunks(columns).flat_map(take).collect();
+    let weight = Tensor::from_data(TensorData::new(rows, [inputs, needed.len()]), device);
     let bias = start.bias.as_ref().map(|bias| {
-        let values = data(bias.val().inner().into_data());
-        let bias = TensorData::new(values[first..].to_vec(), [outputs]);
-        Param::from_tensor(Tensor::from_data(bias, device))
+        let values = take(&data(bias.val().inner().into_data()));
+        Param::from_tensor(Tensor::from_data(TensorData::new(values, [needed.len()]), device))
     });
     Ok(Linear { weight: Param::from_tensor(weight), bias })
 }

@@ -50,14 +50,23 @@ impl Predictor {
             name: classifier.unwrap_or("any").to_owned(),
             known: names(),
         })?;
-        let counts: Vec<u64> = results.classes.iter().map(|c| c.train_images).collect();
+        let (images, boxes): (Vec<u64>, Vec<u64>) =
+            results.classes.iter().map(|c| (c.train_images, c.train_instances)).unzip();
         let num_classes = results.classes.len();
-        let context = ClassContext { num_classes, image_counts: Some(&counts) };
+        let context = ClassContext {
+            num_classes,
+            image_counts: Some(&images),
+            instance_counts: Some(&boxes),
+            total_images: Some(results.train_images),
+            statistics_free: false,
+        };
         let path = run.join(format!("checkpoints/{}.safetensors", chosen.stage));
         let checkpoint = Checkpoint::read(&path)?;
         let mismatch = |reason: String| TrainError::Checkpoint { path: path.clone(), reason };
 
-        let outputs = recipe.stages[0].classifiers[0].loss.build(&context)?.num_outputs(num_classes);
+        let outputs = checkpoint
+            .classifier_outputs()
+            .ok_or_else(|| mismatch("has no classifier; it is no checkpoint of a detector".into()))?;
         let device = device.clone().inner();
         let detector = recipe.detector.init(num_classes, outputs, 0, &device);
         let detector = restore(detector, &checkpoint.model).map_err(mismatch)?;

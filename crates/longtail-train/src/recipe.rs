@@ -12,7 +12,7 @@ use std::{
 use longtail_data::{Sampler, Transform};
 use longtail_detect::{FasterRcnnConfig, TestConfig};
 use longtail_emoji::WorldConfig;
-use longtail_loss::LossConfig;
+use longtail_loss::{LossConfig, Reduction};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -50,6 +50,9 @@ pub struct Recipe {
     /// Decoding of detections for evaluation.
     #[serde(default)]
     pub test: TestConfig,
+    /// Whether a loss that reads class counts is refused.
+    #[serde(default)]
+    pub statistics_free: bool,
     /// Stages in order.
     pub stages: Vec<Stage>,
 }
@@ -152,6 +155,9 @@ pub struct ClassifierRecipe {
     pub name: String,
     /// The classification loss.
     pub loss: LossConfig,
+    /// Weight and normaliser of the loss.
+    #[serde(default)]
+    pub reduction: Reduction,
     /// Learning rate of this classifier where it differs from the stage's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub learning_rate: Option<f64>,
@@ -303,6 +309,9 @@ impl Stage {
             {
                 return Err(TrainError::recipe(format!("{key}.{place}.name"), "is empty or repeated"));
             }
+            classifier.reduction.validate().map_err(|e| {
+                TrainError::recipe(format!("{key}.{place}.reduction"), format!("is refused: {e}"))
+            })?;
             if let Some(learning_rate) = classifier.learning_rate {
                 positive(&format!("{key}.{place}.learning_rate"), learning_rate)?;
             }

@@ -17,6 +17,9 @@ pub struct Results {
     pub environment: BTreeMap<String, String>,
     /// Classes by label.
     pub classes: Vec<Class>,
+    /// Training images.
+    #[serde(default)]
+    pub train_images: u64,
     /// Truths by name with their readable names.
     pub truths: BTreeMap<String, String>,
     /// Classifiers in the order they were trained.

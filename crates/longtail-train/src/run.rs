@@ -71,10 +71,12 @@ pub fn run(
     let data = RunData::open(&recipe.data, recipe.seed, observer)?;
     let device = device.clone().autodiff();
     let num_classes = data.classes.len();
-    let first = build_loss(&data, &recipe.stages[0].classifiers[0].loss)?;
+    let first = build_loss(&data, recipe, &recipe.stages[0].classifiers[0].loss)?;
+    // A stage with a single classifier has put its own into the detector.
+    let outputs = checkpoint.as_ref().and_then(Checkpoint::classifier_outputs);
     let mut detector = recipe.detector.init(
         num_classes,
-        first.num_outputs(num_classes),
+        outputs.unwrap_or_else(|| first.num_outputs(num_classes)),
         derive(recipe.seed, Purpose::Initialisation),
         &device,
     );
@@ -84,6 +86,7 @@ pub fn run(
             seed: recipe.seed,
             environment,
             classes: data.classes.clone(),
+            train_images: data.train.counts().total_images,
             truths: data
                 .validation
                 .iter()
@@ -116,9 +119,19 @@ pub fn run(
 ///
 /// # Errors
 /// If a setting is out of range or a needed class count is missing.
-pub fn build_loss(data: &RunData, config: &LossConfig) -> Result<Box<dyn ClassificationLoss>, TrainError> {
+pub fn build_loss(
+    data: &RunData,
+    recipe: &Recipe,
+    config: &LossConfig,
+) -> Result<Box<dyn ClassificationLoss>, TrainError> {
     let counts = data.train.counts();
-    let context = ClassContext { num_classes: data.classes.len(), image_counts: Some(&counts.images) };
+    let context = ClassContext {
+        num_classes: data.classes.len(),
+        image_counts: Some(&counts.images),
+        instance_counts: Some(&counts.instances),
+        total_images: Some(counts.total_images),
+        statistics_free: recipe.statistics_free,
+    };
     Ok(config.build(&context)?)
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use burn::{module::Module, tensor::Tensor};
 use longtail_detect::FasterRcnn;
-use longtail_loss::{DrawKey, RoiTargets};
+use longtail_loss::{DrawKey, LossError, RoiTargets};
 
 use crate::{
     checkpoint::{Checkpoint, Position},
@@ -59,7 +59,7 @@ pub(crate) fn train(
         let rois = trunk.roi_features(&images, &targets, draw);
         let mut host = rois.host_time;
         let features = Tensor::from_inner(rois.features);
-        let roi_targets = RoiTargets::new(&rois.labels, num_classes, draw);
+        let roi_targets = RoiTargets::new(&rois.labels, num_classes, draw)?;
         let log = (iteration + 1) % run.recipe.log_every == 0;
         let factor = stage.schedule.factor(iteration, total);
 
@@ -67,10 +67,18 @@ pub(crate) fn train(
         for classifier in &mut classifiers {
             let logits = classifier.linear.forward(features.clone());
             let loss_began = Instant::now();
-            if log && let Some(kept) = classifier.loss.kept_negatives(&logits.clone().inner(), &roi_targets) {
+            if log && let Some(kept) = classifier.loss.kept_negatives_of(&logits, &roi_targets) {
                 meter.kept(&classifier.name, kept_by_group(&kept, &groups));
             }
-            let (loss, state) = classifier.loss.forward(logits, &roi_targets, &classifier.loss_state)?;
+            let reduced = roi_targets.clone().with_reduction(classifier.reduction);
+            let (loss, state) = match classifier.loss.forward(logits, &reduced, &classifier.loss_state) {
+                // Named below, with its images.
+                Err(LossError::NotFinite { .. }) => {
+                    terms.push((classifier.name.clone(), f64::NAN));
+                    continue;
+                }
+                other => other?,
+            };
             host += loss_began.elapsed();
             classifier.loss_state = state;
             terms.push((classifier.name.clone(), scalar(&loss)));
@@ -118,14 +126,23 @@ pub(crate) fn train(
 
 /// Every classifier of the stage, starting from the detector's.
 fn start(run: &Run<'_>, stage: &Stage, detector: &FasterRcnn) -> Result<Vec<Classifier>, TrainError> {
+    // The detector's classifier is that of the last stage that had one alone; the first always has.
+    let earlier = run.recipe.stages.iter().take_while(|s| s.name != stage.name);
+    let trained = match earlier.filter(|s| s.classifiers.len() == 1).last() {
+        Some(origin) => {
+            build_loss(&run.data, run.recipe, &origin.classifiers[0].loss)?.columns(run.data.classes.len())
+        }
+        None => Vec::new(),
+    };
     stage
         .classifiers
         .iter()
         .map(|recipe| {
             Classifier::starting_from(
                 detector.classifier(),
+                &trained,
                 recipe,
-                build_loss(&run.data, &recipe.loss)?,
+                build_loss(&run.data, run.recipe, &recipe.loss)?,
                 run.data.classes.len(),
                 stage.optimizer.learning_rate,
                 &run.device,

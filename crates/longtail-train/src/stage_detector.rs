@@ -28,7 +28,7 @@ pub(crate) fn train(
     let (stage, place) = run.stage(index);
     let stage = stage.clone();
     let classifier = &stage.classifiers[0];
-    let loss = build_loss(&run.data, &classifier.loss)?;
+    let loss = build_loss(&run.data, run.recipe, &classifier.loss)?;
     let learning_rate = classifier.learning_rate.unwrap_or(stage.optimizer.learning_rate);
     let groups = run.data.groups();
     let seed = derive(run.recipe.seed, Purpose::Sampling(index));
@@ -47,14 +47,21 @@ pub(crate) fn train(
         let images = image_batch(&batch, &run.device);
         let targets: Vec<_> = batch.images.iter().map(|image| image.targets.clone()).collect();
         let draw = DrawKey { seed, step: iteration };
-        let output = detector.forward_train(&images, &targets, loss.as_ref(), &loss_state, draw)?;
+        let output = detector.forward_train(
+            &images,
+            &targets,
+            loss.as_ref(),
+            &loss_state,
+            classifier.reduction,
+            draw,
+        )?;
         let terms: Vec<(String, f64)> =
             output.losses.iter().map(|(name, term)| (name.to_owned(), scalar(term))).collect();
         check_finite(&terms, &stage.name, iteration, &batch)?;
         if (iteration + 1) % run.recipe.log_every == 0
-            && let Some(kept) = &output.kept_negatives
+            && let Some(kept) = loss.kept_negatives_of(&output.logits, &output.roi_targets)
         {
-            meter.kept(&classifier.name, kept_by_group(kept, &groups));
+            meter.kept(&classifier.name, kept_by_group(&kept, &groups));
         }
         let host = output.host_time;
         loss_state = output.loss_state;

@@ -1,0 +1,64 @@
+//! Losses on Burn tensors: values to the host, the loss there, its exact gradient back.
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::{
+    classification::{ClassificationLoss, KeptNegatives, LossState, SingleWorker},
+    error::LossError,
+    targets::RoiTargets,
+};
+
+impl dyn ClassificationLoss + '_ {
+    /// The loss of `logits [N, K]` as a tensor of one value that can be differentiated, and the state after the step.
+    ///
+    /// # Errors
+    /// If the logits do not fit the targets or are not finite.
+    pub fn forward(
+        &self,
+        logits: Tensor<2>,
+        targets: &RoiTargets,
+        state: &LossState,
+    ) -> Result<(Tensor<1>, LossState), LossError> {
+        let dims = logits.dims();
+        let values = values(&logits);
+        let found = self.evaluate(&values, targets, state, &SingleWorker)?;
+        let device = plain(&logits).device();
+        let value = Tensor::from_data(TensorData::new(vec![found.value as f32], [1]), &device);
+        let gradient = Tensor::from_data(TensorData::new(found.gradient, dims), &device);
+        Ok((with_gradient(value, logits, gradient), found.state))
+    }
+
+    /// Scores in `0..=1` of the foreground classes, `[N, C]`, for logits `[N, K]`.
+    pub fn scores(&self, logits: Tensor<2>) -> Tensor<2> {
+        let [rows, columns] = logits.dims();
+        let scores = self.class_scores(&values(&logits), columns);
+        let classes = if rows == 0 { 0 } else { scores.len() / rows };
+        Tensor::from_data(TensorData::new(scores, [rows, classes]), &plain(&logits).device())
+    }
+
+    /// Which negatives of a step push their class down; `None` for losses that do not select.
+    pub fn kept_negatives_of(&self, logits: &Tensor<2>, targets: &RoiTargets) -> Option<KeptNegatives> {
+        self.kept_negatives(&values(logits), targets)
+    }
+}
+
+/// A one-value tensor `value` whose gradient with respect to `logits` is exactly `gradient`.
+///
+/// `logits - logits.detach()` is zero in every place, so the value is not touched; and no derivative of a
+/// composed formula (with its undefined places) is involved.
+fn with_gradient(value: Tensor<1>, logits: Tensor<2>, gradient: Tensor<2>) -> Tensor<1> {
+    if !logits.is_autodiff() {
+        return value;
+    }
+    let zero = logits.clone() - logits.detach();
+    Tensor::from_inner(value) + (zero * Tensor::from_inner(gradient)).sum()
+}
+
+/// The logits without autodiff.
+fn plain(logits: &Tensor<2>) -> Tensor<2> {
+    if logits.is_autodiff() { logits.clone().inner() } else { logits.clone() }
+}
+
+fn values(logits: &Tensor<2>) -> Vec<f32> {
+    plain(logits).into_data().try_to_vec::<f32>().expect("logits are f32")
+}
