@@ -45,13 +45,18 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸─"));
         }
-        bar.enable_steady_tick(Duration::from_millis(500));
+        // The first bar only waits for work.
+        if total > 0 {
+            bar.enable_steady_tick(Duration::from_millis(500));
+        }
         bar
     }
 
     fn advance(&mut self, phase: String, done: u64, total: u64, message: String) {
         if phase != self.phase || total != self.bar.length().unwrap_or(0) {
-            self.bar.finish();
+            if self.bar.length() != Some(0) {
+                self.bar.finish();
+            }
             if self.bar.is_hidden() {
                 self.printer.note(&phase);
             }

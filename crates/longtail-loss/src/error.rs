@@ -68,6 +68,14 @@ pub enum LossError {
         /// Outputs a RoI.
         outputs: usize,
     },
+    /// A linear layer does not fit the targets.
+    #[error("inputs, weights and bias have {found:?} values, the targets need {expected:?}")]
+    LayerShape {
+        /// Values found.
+        found: [usize; 3],
+        /// Values that fit.
+        expected: [usize; 3],
+    },
     /// A logit is not finite.
     #[error("logit of RoI {row}, column {column}, is {value}")]
     NotFinite {

@@ -11,6 +11,7 @@
 //! | [`config`], [`description`] | the choice of a loss; each in words |
 //! | [`methods`] | the losses, one file each |
 //! | [`post_hoc`] | corrections of a trained classifier |
+//! | [`fused`] | the classifier layer and ACSL in one pass |
 //! | [`numerics`] | vectorised exponentials |
 //! | [`draw`] | counter-based random draws |
 //! | [`tensor`] | losses on Burn tensors |
@@ -20,6 +21,7 @@ pub mod config;
 pub mod description;
 pub mod draw;
 pub mod error;
+pub mod fused;
 pub mod methods;
 pub mod numerics;
 pub mod post_hoc;

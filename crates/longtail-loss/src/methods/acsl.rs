@@ -95,6 +95,17 @@ impl Acsl {
         })
     }
 
+    /// The logit from which a column is kept, if that rule holds for every RoI and keeps few columns.
+    pub(crate) fn sparse_threshold(&self) -> Option<f32> {
+        let sparse = self.background == Background::Adaptive && self.logit_threshold > f32::NEG_INFINITY;
+        sparse.then_some(self.logit_threshold)
+    }
+
+    /// The column of a label, if it has one.
+    pub(crate) fn own_column(&self, label: u32) -> Option<usize> {
+        self.columns.of_label(label)
+    }
+
     /// What each RoI suppresses.
     fn plan(&self, targets: &RoiTargets) -> Vec<Suppressed> {
         let foreground = |label: u32| if label > 0 { Suppressed::Scored } else { Suppressed::All };
