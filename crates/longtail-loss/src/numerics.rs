@@ -72,26 +72,39 @@ pub(crate) fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
     rest + lanes.iter().map(|v| f64::from(*v)).sum::<f64>()
 }
 
-/// Binary cross-entropy of a row against no positive: `Σ scale·softplus(z)`, gradient `scale·sigmoid(z)`. Returns
-/// `Σ softplus(z)`.
+/// Writes the second value of `f` for each place of a row, and returns the sum of the first.
 #[inline(always)]
-pub(crate) fn negatives(z: &[f32], scale: f32, gradient: &mut [f32]) -> f64 {
+pub(crate) fn map_and_sum(z: &[f32], gradient: &mut [f32], f: impl Fn(f32) -> (f32, f32)) -> f64 {
     let mut lanes = [0.0_f32; LANES];
     let mut rest = 0.0_f64;
     let (mut zs, mut gs) = (z.chunks_exact(LANES), gradient.chunks_exact_mut(LANES));
     for (z, g) in zs.by_ref().zip(gs.by_ref()) {
         for lane in 0..LANES {
-            let (softplus, sigmoid) = softplus_and_sigmoid(z[lane]);
-            lanes[lane] += softplus;
-            g[lane] = scale * sigmoid;
+            let (value, slope) = f(z[lane]);
+            lanes[lane] += value;
+            g[lane] = slope;
         }
     }
     for (z, g) in zs.remainder().iter().zip(gs.into_remainder()) {
-        let (softplus, sigmoid) = softplus_and_sigmoid(*z);
-        rest += f64::from(softplus);
-        *g = scale * sigmoid;
+        let (value, slope) = f(*z);
+        rest += f64::from(value);
+        *g = slope;
     }
     rest + lanes.iter().map(|v| f64::from(*v)).sum::<f64>()
+}
+
+/// Binary cross-entropy of a row against no positive: gradient `scale·sigmoid(z)`; returns `Σ softplus(z)`.
+#[inline(always)]
+pub(crate) fn negatives(z: &[f32], scale: f32, gradient: &mut [f32]) -> f64 {
+    map_and_sum(
+        z,
+        gradient,
+        #[inline(always)]
+        |z| {
+            let (softplus, sigmoid) = softplus_and_sigmoid(z);
+            (softplus, scale * sigmoid)
+        },
+    )
 }
 
 /// As [`negatives`], with a weight for each column. Returns `Σ w·softplus(z)`.
@@ -119,23 +132,38 @@ pub(crate) fn weighted_negatives(z: &[f32], weights: &[f32], scale: f32, gradien
 /// Softmax of a row into `probabilities`; returns `ln Σ e^z`.
 #[inline(always)]
 pub(crate) fn softmax(z: &[f32], probabilities: &mut [f32]) -> f64 {
-    let largest = z.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    for (p, z) in probabilities.iter_mut().zip(z) {
-        *p = exp(z - largest);
-    }
-    let total = sum_of(probabilities, |p| p);
+    let (largest, total) = exponentials(z, probabilities);
     let inverse = (1.0 / total) as f32;
     probabilities.iter_mut().for_each(|p| *p *= inverse);
     f64::from(largest) + total.ln()
 }
 
+/// `e^(z - largest)` of a row; returns the largest and the sum.
+#[inline(always)]
+fn exponentials(z: &[f32], values: &mut [f32]) -> (f32, f64) {
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    let chunks = z.chunks_exact(LANES);
+    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for chunk in chunks {
+        for (lane, z) in largest.iter_mut().zip(chunk) {
+            *lane = if *z > *lane { *z } else { *lane };
+        }
+    }
+    let largest = largest.into_iter().fold(rest, f32::max);
+    for (value, z) in values.iter_mut().zip(z) {
+        *value = exp(z - largest);
+    }
+    (largest, sum_of(values, |v| v))
+}
+
 /// Softmax cross-entropy of a row: gradient `scale·(softmax(z) - onehot)`; returns `-ln softmax(z)[target]`.
 #[inline(always)]
 pub(crate) fn cross_entropy(z: &[f32], target: usize, scale: f32, gradient: &mut [f32]) -> f64 {
-    let log_sum = softmax(z, gradient);
-    gradient[target] -= 1.0;
-    gradient.iter_mut().for_each(|g| *g *= scale);
-    log_sum - f64::from(z[target])
+    let (largest, total) = exponentials(z, gradient);
+    let factor = scale * (1.0 / total) as f32;
+    gradient.iter_mut().for_each(|g| *g *= factor);
+    gradient[target] -= scale;
+    f64::from(largest) + total.ln() - f64::from(z[target])
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::{
     },
     draw::without_replacement,
     error::LossError,
-    numerics::{negatives, softplus_and_sigmoid},
+    numerics::{negatives, softplus_and_sigmoid, weighted_negatives},
     sigmoid::{Columns, own_column},
     targets::RoiTargets,
 };
@@ -132,6 +132,21 @@ impl Acsl {
         plan
     }
 
+    /// Weights of all columns, `[K]`, for each set of groups that the plan holds.
+    fn group_weights(&self, plan: &[Suppressed], outputs: usize) -> [Vec<f32>; 8] {
+        let mut weights: [Vec<f32>; 8] = Default::default();
+        for suppressed in plan {
+            if let Suppressed::Groups(groups) = *suppressed
+                && weights[place_of(groups)].is_empty()
+            {
+                let mut of_set = vec![0.0; outputs];
+                self.kept_columns(*suppressed, &[], |column| of_set[column] = 1.0);
+                weights[place_of(groups)] = of_set;
+            }
+        }
+        weights
+    }
+
     /// Calls `keep` with the columns that push their class down in a row, its own among them or not.
     #[inline(always)]
     fn kept_columns(&self, suppressed: Suppressed, z: &[f32], mut keep: impl FnMut(usize)) {
@@ -147,6 +162,11 @@ impl Acsl {
             }
         }
     }
+}
+
+/// Place of a set of groups among all sets.
+fn place_of(groups: [bool; 3]) -> usize {
+    groups.iter().enumerate().map(|(group, &marked)| usize::from(marked) << group).sum()
 }
 
 /// What a RoI suppresses.
@@ -192,6 +212,7 @@ impl ClassificationLoss for Acsl {
         let outputs = self.columns.count(targets.num_classes());
         targets.check(logits, outputs)?;
         let plan = self.plan(targets);
+        let weights = self.group_weights(&plan, outputs);
         let (value, gradient) = by_rows(
             logits,
             outputs,
@@ -203,6 +224,8 @@ impl ClassificationLoss for Acsl {
                     || self.logit_threshold == f32::NEG_INFINITY && plan[n] == Suppressed::Scored;
                 if all {
                     loss += negatives(z, scale, gradient);
+                } else if let Suppressed::Groups(groups) = plan[n] {
+                    loss += weighted_negatives(z, &weights[place_of(groups)], scale, gradient);
                 } else {
                     self.kept_columns(plan[n], z, |column| {
                         let (softplus, sigmoid) = softplus_and_sigmoid(z[column]);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     classification::{ClassificationLoss, Evaluation, LossState, Workers, by_rows},
     error::LossError,
-    numerics::softplus_and_sigmoid,
+    numerics::{map_and_sum, softplus_and_sigmoid},
     sigmoid::Columns,
     targets::RoiTargets,
 };
@@ -65,9 +65,23 @@ pub(crate) fn check_focal(gamma: f64, alpha: f64) -> Result<(), LossError> {
 pub(crate) fn focal_negative(z: f32, gamma: f32) -> (f32, f32) {
     // As a negative p_t = 1 - sigmoid(z), so 1 - p_t = sigmoid(z) =: s and -log p_t = softplus(z).
     let (softplus, s) = softplus_and_sigmoid(z);
-    let power = if gamma == 2.0 { s * s } else { s.powf(gamma) };
+    let power = s.powf(gamma);
     // d/dz s^γ·softplus = γ s^γ (1 - s) softplus + s^γ s
     (power * softplus, power * (gamma * (1.0 - s) * softplus + s))
+}
+
+/// [`focal_negative`] with γ = 2.
+#[inline(always)]
+fn focal_negative_squared(z: f32) -> (f32, f32) {
+    let (softplus, s) = softplus_and_sigmoid(z);
+    let power = s * s;
+    (power * softplus, power * (2.0 * (1.0 - s) * softplus + s))
+}
+
+/// A value and its derivative times a factor.
+#[inline(always)]
+fn scaled((value, slope): (f32, f32), factor: f32) -> (f32, f32) {
+    (value, factor * slope)
 }
 
 impl ClassificationLoss for Focal {
@@ -91,12 +105,14 @@ impl ClassificationLoss for Focal {
             targets,
             #[inline(always)]
             |n, scale, z, gradient| {
-                let mut loss = 0.0;
-                for (z, g) in z.iter().zip(gradient.iter_mut()) {
-                    let (value, slope) = focal_negative(*z, gamma);
-                    loss += f64::from((1.0 - alpha) * value);
-                    *g = scale * (1.0 - alpha) * slope;
-                }
+                let factor = scale * (1.0 - alpha);
+                // With γ = 2 no power is needed, and the loop is vectorised.
+                let sum = if gamma == 2.0 {
+                    map_and_sum(z, gradient, |z| scaled(focal_negative_squared(z), factor))
+                } else {
+                    map_and_sum(z, gradient, |z| scaled(focal_negative(z, gamma), factor))
+                };
+                let mut loss = f64::from(1.0 - alpha) * sum;
                 if let Some(own) = self.columns.of_label(targets.labels()[n]) {
                     let (as_negative, _) = focal_negative(z[own], gamma);
                     let (value, slope) = focal_negative(-z[own], gamma);
