@@ -91,7 +91,8 @@ impl LossConfig {
                 "C, or C + 1 with a background logit",
                 match acsl.background {
                     crate::Background::FrequencySampled => ImageCounts,
-                    crate::Background::Adaptive | crate::Background::Dense => Nothing,
+                    crate::Background::Balanced => Online,
+                    _ => Nothing,
                 },
                 "stage 2 on a long tail, look-alikes across frequency groups",
             ),

@@ -36,7 +36,8 @@ pub use config::LossConfig;
 pub use description::{Description, Statistics};
 pub use error::LossError;
 pub use methods::{
-    acsl::{Acsl, AcslConfig, Background},
+    acsl::{Acsl, AcslConfig},
+    acsl_background::Background,
     bags::{Bags, BagsConfig},
     balanced_softmax::{BalancedSoftmax, BalancedSoftmaxConfig},
     class_balanced::{ClassBalanced, ClassBalancedConfig},

@@ -3,7 +3,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use longtail_loss::{
     Acsl, AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, LossConfig, LossError,
-    LossState, RoiTargets, SigmoidBceConfig, SingleWorker, draw::hash,
+    LossState, RoiTargets, SigmoidBceConfig, SingleWorker,
+    draw::{hash, unit},
 };
 use proptest::prelude::*;
 
@@ -62,6 +63,13 @@ fn weight(z: f64, row: usize, column: usize, labels: &[u32], loss: &Case) -> f64
     match loss.background {
         Background::Adaptive => by_score,
         Background::Dense => 1.0,
+        Background::Threshold(own) => f64::from(p >= own),
+        Background::Ramp(steps) => f64::from(p >= loss.threshold * (KEY.step as f64 / steps as f64).min(1.0)),
+        Background::ScoreSampled => {
+            let u = unit(KEY, 12, ((row as u64) << 32) | column as u64);
+            f64::from(u * loss.threshold < p)
+        }
+        Background::Balanced => unreachable!("depends on what was seen before"),
         Background::FrequencySampled => {
             let class = if loss.background_logit { column - 1 } else { column };
             let (group, share) = match loss.counts[class] {
@@ -105,8 +113,15 @@ fn reference(z: &[f32], labels: &[u32], case: &Case) -> (f64, Vec<f64>) {
 }
 
 fn batches() -> impl Strategy<Value = (Vec<f32>, Vec<u32>, Case)> {
-    let backgrounds =
-        prop_oneof![Just(Background::Adaptive), Just(Background::FrequencySampled), Just(Background::Dense)];
+    let backgrounds = prop_oneof![
+        Just(Background::Adaptive),
+        Just(Background::FrequencySampled),
+        Just(Background::Dense),
+        Just(Background::ScoreSampled),
+        Just(Background::Threshold(0.2)),
+        Just(Background::Ramp(5)),
+        Just(Background::Ramp(100)),
+    ];
     let counts = prop::collection::vec(prop_oneof![0_u64..=10, 11_u64..=100, 101_u64..=5000], 1..6);
     // 0: any labels, 1: no foreground, 2: no background, 3: one class.
     (1_usize..150, counts, any::<bool>(), backgrounds, 0.0..=1.0_f64, 0..4).prop_flat_map(
@@ -131,7 +146,11 @@ proptest! {
     #[test]
     fn acsl_equals_its_definition((z, labels, case) in batches()) {
         // A score within rounding of the threshold may fall on either side in f32.
-        let near = |z: &f32| (1.0 / (1.0 + (-f64::from(*z)).exp()) - case.threshold).abs() < 1e-6;
+        let thresholds = [case.threshold, 0.2, case.threshold * KEY.step as f64 / 100.0];
+        let near = |z: &f32| {
+            let p = 1.0 / (1.0 + (-f64::from(*z)).exp());
+            thresholds.iter().any(|threshold| (p - threshold).abs() < 1e-6)
+        };
         prop_assume!(!z.iter().any(near));
         let loss = acsl(case.threshold, case.background, case.background_logit, &case.counts);
         let (value, gradient) = evaluate(&loss, &z, &labels, case.counts.len());
@@ -144,13 +163,33 @@ proptest! {
 
     #[test]
     fn threshold_zero_with_dense_or_adaptive_background_is_bce_exactly((z, labels, case) in batches()) {
-        prop_assume!(case.background != Background::FrequencySampled);
+        prop_assume!(matches!(case.background, Background::Adaptive | Background::Dense));
         let classes = case.counts.len();
         let context = ClassContext::new(classes);
         let config = SigmoidBceConfig { background_logit: case.background_logit };
         let bce = LossConfig::SigmoidBce(config).build(&context).unwrap();
         let loss = acsl(0.0, case.background, case.background_logit, &case.counts);
         prop_assert_eq!(evaluate(&loss, &z, &labels, classes), evaluate(bce.as_ref(), &z, &labels, classes));
+    }
+}
+
+#[test]
+fn balanced_background_weighs_by_what_was_seen() {
+    let loss = acsl(0.7, Background::Balanced, false, &[1, 1]);
+    let step = |state: &LossState| {
+        loss.evaluate(&[1.0, -1.0, 1.0, -1.0], &targets(&[0, 1], 2), state, &SingleWorker).unwrap()
+    };
+    let p = |z: f64| 1.0 / (1.0 + (-z).exp());
+    // Before the first gradient background suppresses all classes in full; on the foreground RoI class 2 is below ξ.
+    let first = step(&LossState::default());
+    for (found, expected) in first.gradient.iter().zip([p(1.0), p(-1.0), p(1.0) - 1.0, 0.0]) {
+        assert!((f64::from(*found) - expected / 2.0).abs() < 1e-6, "{:?}", first.gradient);
+    }
+    // Class 1 has had a positive gradient of 1 - p(1), background one of p(1); class 2 no positive one at all.
+    let second = step(&first.state);
+    let ratio = (1.0 - p(1.0)) / p(1.0);
+    for (found, expected) in second.gradient.iter().zip([ratio * p(1.0), 0.0, p(1.0) - 1.0, 0.0]) {
+        assert!((f64::from(*found) - expected / 2.0).abs() < 1e-6, "{:?}", second.gradient);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The losses, one file each: paper, formula, shapes, defaults, and what statistics it reads.
 
 pub mod acsl;
+pub mod acsl_background;
 pub mod bags;
 pub mod balanced_softmax;
 pub mod class_balanced;
