@@ -27,6 +27,11 @@ pub enum Command {
     Data(Data),
     /// Train a detector by a recipe
     Train(Train),
+    /// Train the last stage's classifier with several values of its settings, and compare them over seeds
+    Sweep(Sweep),
+    /// Explain a method: formula, settings, what it reads, when to use it
+    #[command(subcommand)]
+    Explain(Explain),
     /// Detect objects in images and draw them on copies
     Predict(Predict),
     /// Score detections against ground truth
@@ -184,6 +189,46 @@ pub struct Train {
 pub enum DeviceChoice {
     /// The processor, all cores (set RAYON_NUM_THREADS for fewer)
     Cpu,
+}
+
+/// `longtail sweep`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The last classifier of the recipe's last stage is the one that varies; softmax trained for the same steps is added.
+All values start from the same stage-1 weights and see the same batches.
+
+Examples:
+  longtail sweep configs/demo.toml --vary loss.threshold=0.01,0.1,0.3,0.5,0.7,0.9 --seeds 0,1,2
+  longtail sweep configs/bags.toml --vary loss.cuts=[5],[50],[500],[5000]")]
+pub struct Sweep {
+    /// Recipe file (TOML)
+    pub recipe: PathBuf,
+    /// Setting of the classifier and its values, separated by commas
+    #[arg(long, value_name = "KEY=V1,V2,…")]
+    pub vary: String,
+    /// Override a value of the recipe; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seeds, separated by commas
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    pub seeds: Vec<u64>,
+    /// Folder with a run for each seed [default: runs/RECIPE-sweep]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Format of the table on standard output
+    #[arg(long, default_value = "text")]
+    pub format: Format,
+}
+
+/// `longtail explain`
+#[derive(Debug, Subcommand)]
+pub enum Explain {
+    /// Classification losses: all as a table, or one with its settings
+    #[command(after_help = "Examples:\n  longtail explain loss\n  longtail explain loss acsl")]
+    Loss {
+        /// Name in a recipe, such as `acsl`
+        name: Option<String>,
+    },
 }
 
 /// `longtail predict`

@@ -394,6 +394,52 @@ fn a_full_disk_stops_the_run_and_leaves_no_half_checkpoint() {
 }
 
 #[test]
+fn losses_are_explained() {
+    let table = succeed(&["explain", "loss"]);
+    for kind in ["softmax-cross-entropy", "acsl", "bags", "eql-v2", "seesaw", "balanced-softmax"] {
+        assert!(table.contains(kind), "{kind}: {table}");
+    }
+    let text = succeed(&["explain", "loss", "acsl"]);
+    for part in ["Wang et al.", "threshold = 0.7", "background_logit = true", "image counts"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let unknown = output(&["explain", "loss", "ascl"]);
+    assert_eq!(code(&unknown), 2);
+    assert_says(&unknown, &["`ascl`", "bags"]);
+}
+
+#[test]
+fn a_sweep_trains_every_value_and_goes_on_where_it_stopped() {
+    let project = project();
+    let (recipe, out) = (project.path("recipe.toml"), project.path("sweep"));
+    let arguments = [
+        "sweep",
+        &recipe,
+        "--vary",
+        "loss.threshold=0.3,0.7",
+        "--seeds",
+        "0,1",
+        "--out",
+        &out,
+        "--format",
+        "json",
+    ];
+    let rows: Value = serde_json::from_str(&succeed(&arguments)).unwrap();
+    let methods: Vec<&str> = rows.as_array().unwrap().iter().map(|r| r["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["softmax", "softmax, continued", "ACSL, threshold 0.3", "ACSL, threshold 0.7"]);
+    assert!(rows[0]["metrics"]["AP"]["std"].is_number(), "{rows}");
+    // All is there already: the same table, from the files.
+    let again: Value = serde_json::from_str(&succeed(&arguments)).unwrap();
+    assert_eq!(again, rows);
+    for (vary, part) in [("loss.treshold=1", "treshold"), ("loss.threshold=2", "threshold"), ("x", "key=v1")]
+    {
+        let found = output(&["sweep", &recipe, "--vary", vary, "--out", &project.path("never")]);
+        assert_eq!(code(&found), 2, "{vary}");
+        assert_says(&found, &[part]);
+    }
+}
+
+#[test]
 fn help_has_examples_and_completions_are_printed() {
     for command in [
         vec!["demo"],
@@ -405,6 +451,8 @@ fn help_has_examples_and_completions_are_printed() {
         vec!["eval"],
         vec!["report"],
         vec!["completions"],
+        vec!["sweep"],
+        vec!["explain", "loss"],
     ] {
         let help = succeed(&[&command[..], &["--help"]].concat());
         assert!(help.contains("Example"), "{command:?}");

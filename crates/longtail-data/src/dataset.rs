@@ -122,6 +122,11 @@ impl Dataset {
         self.dropped
     }
 
+    /// Boxes in an image, without crowds.
+    pub fn boxes_of(&self, index: usize) -> usize {
+        self.annotations_of(index).filter(|a| !a.iscrowd).count()
+    }
+
     /// Labels in an image, each once, ascending, without crowds.
     pub fn labels_of(&self, index: usize) -> Vec<u32> {
         let mut labels: Vec<u32> = self

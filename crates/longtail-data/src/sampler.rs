@@ -21,13 +21,36 @@ pub enum Sampler {
         /// Share of images above which a class is not repeated; the paper's is 0.001.
         threshold: f64,
     },
+    /// Instance-aware repeat-factor sampling (Yaman et al., 2023, arXiv 2305.08069): as [`Self::RepeatFactor`] with f the
+    /// geometric mean of the class's shares of the images and of the boxes.
+    InstanceAwareRepeatFactor {
+        /// Share above which a class is not repeated.
+        threshold: f64,
+    },
+    /// A class drawn uniformly, then one of its images, as many times as there are images. Images without a box never
+    /// come.
+    ClassAware,
+    /// A box drawn uniformly, then its image, as many times as there are images: images with many boxes come often.
+    InstanceBalanced,
+}
+
+/// What the order of an epoch is made from.
+#[derive(Debug, Clone)]
+enum Frequencies {
+    /// How often each image comes in an epoch.
+    Factors(Vec<f64>),
+    /// Images of each class that has any.
+    ImagesOfClass(Vec<Vec<u32>>),
+    /// Image of each box.
+    ImageOfBox(Vec<u32>),
 }
 
 /// Batches by iteration: a stream of epochs cut into batches, so that no image is left over at an epoch's end.
 #[derive(Debug, Clone)]
 pub struct BatchPlan {
     sampler: Sampler,
-    factors: Vec<f64>,
+    frequencies: Frequencies,
+    images: usize,
     batch_size: usize,
     seed: u64,
     /// Start of every epoch reached so far in the stream.
@@ -40,7 +63,8 @@ impl BatchPlan {
     /// A plan over a data set.
     ///
     /// # Errors
-    /// If the batch is empty or the threshold of repeat-factor sampling is not above 0.
+    /// If the batch is empty, the threshold of repeat-factor sampling is not above 0, or a sampler that draws classes or
+    /// boxes finds none.
     pub fn new(
         dataset: &Dataset,
         sampler: &Sampler,
@@ -53,22 +77,56 @@ impl BatchPlan {
                 reason: "is 0; it must be at least 1".into(),
             });
         }
-        let factors = match sampler {
-            Sampler::Shuffled | Sampler::Sequential => vec![1.0; dataset.len()],
-            Sampler::RepeatFactor { threshold } => {
-                if !(threshold.is_finite() && *threshold > 0.0) {
-                    let reason = format!("is {threshold}; it must be above 0 (the paper's is 0.001)");
-                    return Err(DataError::Setting { field: "sampler.threshold", reason });
+        if let Sampler::RepeatFactor { threshold } | Sampler::InstanceAwareRepeatFactor { threshold } =
+            sampler
+            && !(threshold.is_finite() && *threshold > 0.0)
+        {
+            let reason = format!("is {threshold}; it must be above 0 (the paper's is 0.001)");
+            return Err(DataError::Setting { field: "sampler.threshold", reason });
+        }
+        let empty = || DataError::Setting {
+            field: "sampler.kind",
+            reason: "draws boxes, but the data set has none; choose `shuffled`".into(),
+        };
+        let frequencies = match sampler {
+            Sampler::Shuffled | Sampler::Sequential => Frequencies::Factors(vec![1.0; dataset.len()]),
+            Sampler::RepeatFactor { threshold } => Frequencies::Factors(repeat_factors(dataset, *threshold)),
+            Sampler::InstanceAwareRepeatFactor { threshold } => {
+                Frequencies::Factors(instance_aware_repeat_factors(dataset, *threshold))
+            }
+            Sampler::ClassAware => {
+                let mut images_of_class: Vec<Vec<u32>> = vec![Vec::new(); dataset.labels().len()];
+                for image in 0..dataset.len() {
+                    for label in dataset.labels_of(image) {
+                        images_of_class[label as usize].push(image as u32);
+                    }
                 }
-                repeat_factors(dataset, *threshold)
+                images_of_class.retain(|images| !images.is_empty());
+                if images_of_class.is_empty() {
+                    return Err(empty());
+                }
+                Frequencies::ImagesOfClass(images_of_class)
+            }
+            Sampler::InstanceBalanced => {
+                let boxes_of = |image: usize| std::iter::repeat_n(image as u32, dataset.boxes_of(image));
+                let image_of_box: Vec<u32> = (0..dataset.len()).flat_map(boxes_of).collect();
+                if image_of_box.is_empty() {
+                    return Err(empty());
+                }
+                Frequencies::ImageOfBox(image_of_box)
             }
         };
-        Ok(Self { sampler: sampler.clone(), factors, batch_size, seed, starts: vec![0], current: None })
+        let (sampler, images) = (sampler.clone(), dataset.len());
+        Ok(Self { sampler, frequencies, images, batch_size, seed, starts: vec![0], current: None })
     }
 
     /// Expected number of iterations in an epoch, rounded up.
     pub fn iterations_per_epoch(&self) -> u64 {
-        (self.factors.iter().sum::<f64>() / self.batch_size as f64).ceil() as u64
+        let images = match &self.frequencies {
+            Frequencies::Factors(factors) => factors.iter().sum::<f64>(),
+            Frequencies::ImagesOfClass(_) | Frequencies::ImageOfBox(_) => self.images as f64,
+        };
+        (images / self.batch_size as f64).ceil() as u64
     }
 
     /// Images of an iteration, as index and a number in `0..1` for their flip.
@@ -106,8 +164,23 @@ impl BatchPlan {
     fn order(&self, epoch: usize) -> Vec<u32> {
         let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
         generator.set_stream(epoch as u64);
-        let mut order = Vec::with_capacity(self.factors.len());
-        for (image, factor) in self.factors.iter().enumerate() {
+        let factors = match &self.frequencies {
+            Frequencies::Factors(factors) => factors,
+            Frequencies::ImagesOfClass(images_of_class) => {
+                return (0..self.images)
+                    .map(|_| {
+                        let images = &images_of_class[generator.random_range(0..images_of_class.len())];
+                        images[generator.random_range(0..images.len())]
+                    })
+                    .collect();
+            }
+            Frequencies::ImageOfBox(image_of_box) => {
+                let draw = |_| image_of_box[generator.random_range(0..image_of_box.len())];
+                return (0..self.images).map(draw).collect();
+            }
+        };
+        let mut order = Vec::with_capacity(factors.len());
+        for (image, factor) in factors.iter().enumerate() {
             let whole = factor.floor();
             let extra = factor > &whole && generator.random::<f64>() < factor - whole;
             order.extend(std::iter::repeat_n(image as u32, whole as usize + usize::from(extra)));
@@ -122,14 +195,24 @@ impl BatchPlan {
 /// Repeat factor of every image.
 pub fn repeat_factors(dataset: &Dataset, threshold: f64) -> Vec<f64> {
     let counts = dataset.counts();
-    let of_class: Vec<f64> = counts
-        .images
-        .iter()
-        .map(|&images| {
-            let share = images as f64 / counts.total_images as f64;
-            if images == 0 { 1.0 } else { (threshold / share).sqrt().max(1.0) }
-        })
-        .collect();
+    let share = |images: &u64| *images as f64 / counts.total_images as f64;
+    factors_of_images(dataset, threshold, counts.images.iter().map(share))
+}
+
+/// Repeat factor of every image under [`Sampler::InstanceAwareRepeatFactor`].
+pub fn instance_aware_repeat_factors(dataset: &Dataset, threshold: f64) -> Vec<f64> {
+    let counts = dataset.counts();
+    let boxes = counts.instances.iter().sum::<u64>().max(1) as f64;
+    let shares = counts.images.iter().zip(&counts.instances).map(|(&images, &instances)| {
+        (images as f64 / counts.total_images as f64 * (instances as f64 / boxes)).sqrt()
+    });
+    factors_of_images(dataset, threshold, shares)
+}
+
+/// The largest factor `max(1, √(threshold / share))` of the classes of each image.
+fn factors_of_images(dataset: &Dataset, threshold: f64, shares: impl Iterator<Item = f64>) -> Vec<f64> {
+    let of_class: Vec<f64> =
+        shares.map(|share| if share == 0.0 { 1.0 } else { (threshold / share).sqrt().max(1.0) }).collect();
     (0..dataset.len())
         .map(|image| dataset.labels_of(image).iter().map(|&l| of_class[l as usize]).fold(1.0, f64::max))
         .collect()

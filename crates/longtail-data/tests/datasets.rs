@@ -5,7 +5,7 @@ use std::sync::Arc;
 use longtail_data::{
     Annotation, AnnotationSet, Batch, BatchPlan, Category, ClassCounts, DataError, Dataset, FrequencyGroup,
     ImageRecord, ImageSource, LabelMap, Layout, Loader, Resize, RgbImage, Sampler, Severity, Transform,
-    check, sampler::repeat_factors,
+    check, sampler, sampler::repeat_factors,
 };
 use rand::{RngExt, SeedableRng};
 
@@ -176,6 +176,59 @@ fn repeat_factor_sampling_realises_its_factors() {
     for image in [0, 9, 99] {
         let (found, expected) = (f64::from(drawn[image]), factors[image] / total * f64::from(images));
         assert!((found / expected - 1.0).abs() < 0.05, "image {image}: {found} instead of {expected}");
+    }
+}
+
+/// How often each image comes in so many epochs.
+fn drawn(data: &Dataset, sampler: &Sampler, epochs: u64) -> Vec<u32> {
+    let mut plan = BatchPlan::new(data, sampler, 10, 1).unwrap();
+    let mut drawn = vec![0_u32; data.len()];
+    for iteration in 0..plan.iterations_per_epoch() * epochs {
+        plan.batch(iteration).into_iter().for_each(|(index, _)| drawn[index] += 1);
+    }
+    drawn
+}
+
+#[test]
+fn instance_aware_factors_use_both_shares() {
+    let data = long_tail();
+    // Class 90: 2 of 200 images, 2 of 222 boxes.
+    let share = (0.01_f64 * 2.0 / 222.0).sqrt();
+    let factors = sampler::instance_aware_repeat_factors(&data, 0.4);
+    assert!((factors[99] - (0.4 / share).sqrt()).abs() < 1e-12);
+    let drawn = drawn(&data, &Sampler::InstanceAwareRepeatFactor { threshold: 0.4 }, 100);
+    let total: f64 = factors.iter().sum();
+    let expected = factors[99] / total * f64::from(drawn.iter().sum::<u32>());
+    assert!((f64::from(drawn[99]) / expected - 1.0).abs() < 0.05);
+}
+
+#[test]
+fn class_aware_sampling_draws_classes_alike() {
+    // Class 90 is in two of the images: a third of the draws are theirs, and a share of the other classes'.
+    let drawn = drawn(&long_tail(), &Sampler::ClassAware, 100);
+    let images: u32 = drawn.iter().sum();
+    let expected = (1.0 / 3.0 + 1.0 / 3.0 / 10.0 + 1.0 / 3.0 / 100.0) * f64::from(images);
+    let found = f64::from(drawn[99] + drawn[199]);
+    assert!((found / expected - 1.0).abs() < 0.05, "{found} instead of {expected}");
+}
+
+#[test]
+fn instance_balanced_sampling_draws_boxes_alike() {
+    // Image 1 has one box, image 2 five of one class; the rest have none.
+    let mut annotations = vec![annotation(1, 1, 7, BOX)];
+    annotations.extend((2..7).map(|id| annotation(id, 2, 7, BOX)));
+    let drawn = drawn(&dataset(set(annotations)).unwrap(), &Sampler::InstanceBalanced, 2000);
+    let images: u32 = drawn.iter().sum();
+    assert_eq!(drawn[2] + drawn[3], 0);
+    assert!((f64::from(drawn[1]) / f64::from(images) - 5.0 / 6.0).abs() < 0.02, "{drawn:?}");
+}
+
+#[test]
+fn samplers_that_draw_boxes_need_some() {
+    let data = dataset(set(vec![])).unwrap();
+    for sampler in [Sampler::ClassAware, Sampler::InstanceBalanced] {
+        let error = BatchPlan::new(&data, &sampler, 2, 1).unwrap_err().to_string();
+        assert!(error.contains("sampler.kind") && error.contains("shuffled"), "{error}");
     }
 }
 

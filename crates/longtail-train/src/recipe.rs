@@ -163,6 +163,19 @@ pub struct ClassifierRecipe {
     pub learning_rate: Option<f64>,
 }
 
+impl ClassifierRecipe {
+    /// A copy with one value changed, by a key such as `loss.threshold`; the value is TOML, or a bare string.
+    ///
+    /// # Errors
+    /// If there is no such key or the value does not fit it.
+    pub fn with(&self, key: &str, value: &str) -> Result<Self, TrainError> {
+        let malformed = |e: String| TrainError::recipe(key, format!("cannot be set: {e}"));
+        let mut table = toml::Table::try_from(self).map_err(|e| malformed(e.to_string()))?;
+        set(&mut table, &format!("{key}={value}"))?;
+        toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| malformed(e.to_string()))
+    }
+}
+
 impl Recipe {
     /// Reads a recipe file, applies `key=value` overrides and checks it. Paths in the file are relative to its
     /// folder, those of overrides to the working folder; both become absolute.

@@ -71,6 +71,14 @@ pub fn run(
     let data = RunData::open(&recipe.data, recipe.seed, observer)?;
     let device = device.clone().autodiff();
     let num_classes = data.classes.len();
+    // All of them now: a bad setting of the last stage must not be found after the first one's days.
+    for (s, stage) in recipe.stages.iter().enumerate() {
+        for (c, classifier) in stage.classifiers.iter().enumerate() {
+            build_loss(&data, recipe, &classifier.loss).map_err(|error| {
+                TrainError::recipe(format!("stages.{s}.classifiers.{c}.loss"), format!("is refused: {error}"))
+            })?;
+        }
+    }
     let first = build_loss(&data, recipe, &recipe.stages[0].classifiers[0].loss)?;
     // A stage with a single classifier has put its own into the detector.
     let outputs = checkpoint.as_ref().and_then(Checkpoint::classifier_outputs);

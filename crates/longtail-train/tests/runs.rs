@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use longtail_train::{
-    Event, Observer, Recipe, RunFolder, Silent, TrainError,
+    Event, Observer, Predictor, Recipe, RunFolder, Silent, TrainError,
     checkpoint::Checkpoint,
     metrics::{MetricsLog, Record},
     parameters::TensorMap,
@@ -210,6 +210,70 @@ fn recipes_with_mistakes_name_the_key() {
         let text = error.downcast_ref::<String>().unwrap();
         assert!(text.contains(expected), "{change}: {text}");
     }
+}
+
+#[test]
+fn losses_of_later_stages_are_checked_before_the_first_begins() {
+    let folder = tempfile::tempdir().unwrap();
+    for (change, part) in [
+        ("stages.1.classifiers.1.loss.threshold=1.5", "`threshold` is 1.5"),
+        ("statistics_free=true", "`statistics_free` forbids"),
+    ] {
+        let open = RunFolder::open(&folder.path().join("run"), false).unwrap();
+        let error = run(&recipe(&[change]), &open, false, &Device::flex(), "test", &mut Silent).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("stages.1.classifiers.1.loss") && text.contains(part), "{text}");
+        assert!(!open.last_checkpoint().exists());
+    }
+}
+
+/// Losses whose heads are wider than softmax's, with running statistics, and one that draws.
+#[test]
+fn wide_heads_and_running_statistics_resume_to_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let changes = [r#"stages.1.classifiers=[
+            { name = "BAGS", loss = { kind = "bags" } }, { name = "Seesaw", loss = { kind = "seesaw" } },
+            { name = "EQL v2", loss = { kind = "eql-v2" } }, { name = "EFL", loss = { kind = "equalized-focal" } },
+            { name = "balanced", loss = { kind = "acsl", background = "balanced" } },
+            { name = "DropLoss", loss = { kind = "drop-loss" }, reduction = { weight = 2.0, normalizer = "positives" } },
+        ]"#];
+    let recipe = recipe(&changes);
+    let whole = folder.path().join("whole");
+    let expected = finish(&recipe, &whole, false);
+    assert_eq!(expected.classifiers.len(), 7);
+    let path = folder.path().join("stopped");
+    let open = RunFolder::open(&path, false).unwrap();
+    let stopped = run(&recipe, &open, false, &Device::flex(), "test", &mut StopAfter { steps: 6 });
+    assert!(matches!(stopped, Err(TrainError::Interrupted { .. })));
+    drop(open);
+    assert_eq!(finish(&recipe, &path, true).classifiers, expected.classifiers);
+    assert_eq!(weights(&path, "classifier"), weights(&whole, "classifier"));
+    for name in ["BAGS", "Seesaw"] {
+        Predictor::load(&path, Some(name), &Device::flex()).unwrap();
+    }
+}
+
+/// A stage with a single classifier puts it into the detector, whatever its width.
+#[test]
+fn a_wide_head_can_be_followed_by_another_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let changes = [r#"stages.1.classifiers=[{ name = "BAGS", loss = { kind = "bags" } }]"#];
+    let mut recipe = recipe(&changes);
+    let mut third = recipe.stages[1].clone();
+    third.name = "third".into();
+    third.classifiers[0].loss = serde_json::from_str(r#"{"kind": "seesaw"}"#).unwrap();
+    third.classifiers[0].name = "Seesaw".into();
+    recipe.stages.push(third);
+    let whole = folder.path().join("whole");
+    finish(&recipe, &whole, false);
+    let path = folder.path().join("stopped");
+    let open = RunFolder::open(&path, false).unwrap();
+    let stopped = run(&recipe, &open, false, &Device::flex(), "test", &mut StopAfter { steps: 10 });
+    assert!(matches!(stopped, Err(TrainError::Interrupted { .. })));
+    drop(open);
+    finish(&recipe, &path, true);
+    assert_eq!(weights(&path, "third"), weights(&whole, "third"));
+    Predictor::load(&path, Some("BAGS"), &Device::flex()).unwrap();
 }
 
 #[test]

@@ -5,8 +5,10 @@ mod data;
 mod demo;
 mod emoji;
 mod eval;
+mod explain;
 mod predict;
 mod report;
+mod sweep;
 mod train;
 
 use crate::{
@@ -22,6 +24,8 @@ pub fn dispatch(arguments: Arguments, printer: &Printer) -> anyhow::Result<Outco
         Command::Emoji(command) => emoji::run(&command, printer),
         Command::Data(command) => data::run(&command, printer),
         Command::Train(arguments) => train::run(&arguments, printer),
+        Command::Sweep(arguments) => sweep::run(&arguments, printer),
+        Command::Explain(command) => explain::run(&command, printer),
         Command::Predict(arguments) => predict::run(&arguments, printer),
         Command::Eval(arguments) => eval::run(&arguments, printer),
         Command::Report(arguments) => report::run(&arguments, printer),

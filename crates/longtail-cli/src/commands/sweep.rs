@@ -1,0 +1,119 @@
+//! `longtail sweep`
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use burn::tensor::Device;
+use longtail_loss::LossConfig;
+use longtail_report::aggregate;
+use longtail_train::{
+    Recipe, Results, RunFolder, Silent,
+    recipe::{ClassifierRecipe, Trained},
+};
+
+use crate::{
+    Outcome,
+    args::{Format, Sweep},
+    commands::train::command_line,
+    printer::Printer,
+    progress::Progress,
+    report_data,
+    tables::print_table,
+};
+
+/// Trains every value for every seed, and prints one table.
+pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
+    let (key, values) = parse(&arguments.vary)?;
+    let base = Recipe::read(&arguments.recipe, &arguments.overrides)?;
+    let recipe = expand(base, &key, &values)?;
+    let out =
+        arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-sweep", recipe.name)));
+    let mut progress = Progress::new(*printer)?;
+    let mut runs: Vec<PathBuf> = Vec::new();
+    for &seed in &arguments.seeds {
+        let path = out.join(format!("seed-{seed}"));
+        let recipe = Recipe { seed, ..recipe.clone() };
+        // An interrupted sweep goes on where it stopped; finished seeds are read.
+        let resume = path.join("checkpoints/last.safetensors").exists();
+        printer.note(&format!("run folder: {}{}", path.display(), if resume { " (goes on)" } else { "" }));
+        let folder = RunFolder::open(&path, resume)?;
+        longtail_train::run(&recipe, &folder, resume, &Device::flex(), &command_line(), &mut progress)?;
+        drop(folder);
+        runs.push(path);
+    }
+    let table = if let [run] = runs.as_slice() {
+        longtail_report::Table::of(&report_data::of_run(run, false, &mut Silent)?)
+    } else {
+        let data: anyhow::Result<Vec<_>> =
+            runs.iter().map(|run| report_data::of_run(run, false, &mut Silent)).collect();
+        aggregate(&data?)?
+    };
+    print_table(&table, arguments.format, printer)?;
+    if matches!(arguments.format, Format::Text | Format::Markdown) {
+        let results: Result<Vec<Results>, _> = runs.iter().map(|run| Results::read(run)).collect();
+        let steps = results?[0].classifiers.last().map_or(0, |c| c.iterations);
+        let seeds = arguments.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+        printer.data(&format!("\n{key} varied; {steps} iterations of the last stage; seeds {seeds}"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The key and its values. Commas inside brackets or quotes do not separate.
+fn parse(text: &str) -> anyhow::Result<(String, Vec<String>)> {
+    let (key, values) = text
+        .split_once('=')
+        .filter(|(key, values)| !key.is_empty() && !values.is_empty())
+        .ok_or_else(|| anyhow!("`--vary {text}` is no `key=v1,v2,…`, as in `loss.threshold=0.5,0.7`"))?;
+    let (mut parts, mut depth, mut quoted) = (vec![String::new()], 0, false);
+    for c in values.chars() {
+        match c {
+            '"' => quoted = !quoted,
+            '[' | '{' if !quoted => depth += 1,
+            ']' | '}' if !quoted => depth -= 1,
+            _ => {}
+        }
+        if c == ',' && depth == 0 && !quoted {
+            parts.push(String::new());
+        } else if let Some(last) = parts.last_mut() {
+            last.push(c);
+        }
+    }
+    Ok((key.to_owned(), parts))
+}
+
+/// The recipe with a classifier for each value in the place of the last stage's.
+fn expand(mut recipe: Recipe, key: &str, values: &[String]) -> anyhow::Result<Recipe> {
+    let stage = recipe.stages.last_mut().context("a recipe has stages")?;
+    if stage.train != Trained::Classifier {
+        bail!("the last stage trains `all`; a sweep needs one that trains `classifier`");
+    }
+    let last = stage.classifiers.last().context("a stage has classifiers")?.clone();
+    let mut classifiers = vec![ClassifierRecipe {
+        name: "softmax, continued".into(),
+        loss: LossConfig::SoftmaxCrossEntropy,
+        ..last.clone()
+    }];
+    for value in values {
+        let name = format!("{}, {} {value}", last.name, key.rsplit('.').next().unwrap_or(key));
+        let varied = last.with(key, value).with_context(|| format!("--vary {key}={value}"))?;
+        classifiers.push(ClassifierRecipe { name, ..varied });
+    }
+    stage.classifiers = classifiers;
+    recipe.validate()?;
+    Ok(recipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commas_in_brackets_do_not_separate() {
+        let (key, values) = parse("loss.cuts=[5],[10,100],\"a,b\"").unwrap();
+        assert_eq!(
+            (key.as_str(), values),
+            ("loss.cuts", vec!["[5]".into(), "[10,100]".into(), "\"a,b\"".into()])
+        );
+        assert!(parse("loss.cuts").is_err() && parse("=3").is_err() && parse("a=").is_err());
+    }
+}
