@@ -203,15 +203,18 @@ Examples:
 pub struct Sweep {
     /// Recipe file (TOML)
     pub recipe: PathBuf,
-    /// Setting of the classifier and its values, separated by commas
+    /// Setting of the classifier and its values, separated by commas; without it the classifiers are the recipe's
     #[arg(long, value_name = "KEY=V1,V2,…")]
-    pub vary: String,
+    pub vary: Option<String>,
     /// Override a value of the recipe; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
     /// Seeds, separated by commas
     #[arg(long, value_delimiter = ',', default_value = "0")]
     pub seeds: Vec<u64>,
+    /// Finished runs to take the stages before the last from, one a seed, separated by commas; their recipes must agree
+    #[arg(long, value_delimiter = ',')]
+    pub from: Vec<PathBuf>,
     /// Folder with a run for each seed [default: runs/RECIPE-sweep]
     #[arg(long)]
     pub out: Option<PathBuf>,

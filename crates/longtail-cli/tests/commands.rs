@@ -431,6 +431,15 @@ fn a_sweep_trains_every_value_and_goes_on_where_it_stopped() {
     // All is there already: the same table, from the files.
     let again: Value = serde_json::from_str(&succeed(&arguments)).unwrap();
     assert_eq!(again, rows);
+    // From the stage-1 weights of finished runs: the same values again.
+    let (from, other) = (format!("{out}/seed-0,{out}/seed-1"), project.path("branched"));
+    let arguments = ["sweep", &recipe, "--vary", "loss.threshold=0.3,0.7", "--seeds", "0,1", "--out", &other];
+    let branched = succeed(&[&arguments[..], &["--from", &from, "--format", "json"]].concat());
+    assert_eq!(serde_json::from_str::<Value>(&branched).unwrap(), rows);
+    let wrong = ["--from", &from, "--set", "stages.0.batch_size=3"];
+    let found = output(&[&arguments[..7], &[&project.path("never")], &wrong].concat());
+    assert_eq!(code(&found), 2);
+    assert_says(&found, &["stages.0.batch_size"]);
     for (vary, part) in [("loss.treshold=1", "treshold"), ("loss.threshold=2", "threshold"), ("x", "key=v1")]
     {
         let found = output(&["sweep", &recipe, "--vary", vary, "--out", &project.path("never")]);

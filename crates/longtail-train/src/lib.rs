@@ -9,11 +9,13 @@
 //! | [`sgd`], [`schedule`] | the optimizer and its learning rate |
 //! | [`parameters`], [`checkpoint`] | weights by name, and everything needed to go on |
 //! | [`evaluation`] | detections and scores of any number of classifiers in one pass |
+//! | [`mod@branch`] | a run that begins with the first stages of another one |
 //! | [`predict`] | detections of a trained run on any image |
 //! | [`run_folder`], [`metrics`], [`results`], [`environment`] | what a run leaves behind |
 //! | [`observer`] | how a run tells what it does |
 //! | [`data`], [`seed`] | the data of a run; one seed, split by purpose |
 
+pub mod branch;
 pub mod checkpoint;
 pub mod classifier;
 pub mod data;
@@ -35,6 +37,7 @@ pub mod sgd;
 mod stage_classifier;
 mod stage_detector;
 
+pub use branch::branch;
 pub use error::TrainError;
 pub use observer::{Event, Observer, Silent};
 pub use predict::Predictor;

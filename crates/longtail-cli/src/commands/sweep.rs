@@ -7,7 +7,7 @@ use burn::tensor::Device;
 use longtail_loss::LossConfig;
 use longtail_report::aggregate;
 use longtail_train::{
-    Recipe, Results, RunFolder, Silent,
+    Recipe, Results, RunFolder, Silent, branch,
     recipe::{ClassifierRecipe, Trained},
 };
 
@@ -23,18 +23,28 @@ use crate::{
 
 /// Trains every value for every seed, and prints one table.
 pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
-    let (key, values) = parse(&arguments.vary)?;
-    let base = Recipe::read(&arguments.recipe, &arguments.overrides)?;
-    let recipe = expand(base, &key, &values)?;
+    let mut recipe = Recipe::read(&arguments.recipe, &arguments.overrides)?;
+    if let Some(vary) = &arguments.vary {
+        let (key, values) = parse(vary)?;
+        recipe = expand(recipe, &key, &values)?;
+    }
+    let from = &arguments.from;
+    if !from.is_empty() && from.len() != arguments.seeds.len() {
+        bail!("--from names {} runs for {} seeds; give one a seed", from.len(), arguments.seeds.len());
+    }
     let out =
         arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-sweep", recipe.name)));
     let mut progress = Progress::new(*printer)?;
     let mut runs: Vec<PathBuf> = Vec::new();
-    for &seed in &arguments.seeds {
+    for (place, &seed) in arguments.seeds.iter().enumerate() {
         let path = out.join(format!("seed-{seed}"));
         let recipe = Recipe { seed, ..recipe.clone() };
         // An interrupted sweep goes on where it stopped; finished seeds are read.
-        let resume = path.join("checkpoints/last.safetensors").exists();
+        let mut resume = path.join("checkpoints/last.safetensors").exists();
+        if let Some(from) = from.get(place).filter(|_| !resume) {
+            branch(from, recipe.stages.len() - 1, &recipe, &RunFolder::open(&path, false)?)?;
+            resume = true;
+        }
         printer.note(&format!("run folder: {}{}", path.display(), if resume { " (goes on)" } else { "" }));
         let folder = RunFolder::open(&path, resume)?;
         longtail_train::run(&recipe, &folder, resume, &Device::flex(), &command_line(), &mut progress)?;
@@ -53,7 +63,7 @@ pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
         let results: Result<Vec<Results>, _> = runs.iter().map(|run| Results::read(run)).collect();
         let steps = results?[0].classifiers.last().map_or(0, |c| c.iterations);
         let seeds = arguments.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
-        printer.data(&format!("\n{key} varied; {steps} iterations of the last stage; seeds {seeds}"))?;
+        printer.data(&format!("\n{steps} iterations of the last stage; seeds {seeds}"))?;
     }
     Ok(Outcome::Done)
 }
