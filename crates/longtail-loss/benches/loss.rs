@@ -4,8 +4,8 @@ use std::{hint::black_box, time::Instant};
 
 use gemm::{Parallelism, gemm};
 use longtail_loss::{
-    Acsl, AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, FocalConfig, LossConfig,
-    LossState, RoiTargets, SigmoidBceConfig, SingleWorker, draw::unit, fused::LinearLayer,
+    Acsl, AcslConfig, Background, ClassContext, DrawKey, FocalConfig, LossConfig, LossState, RoiTargets,
+    SigmoidBceConfig, SingleWorker, draw::unit, fused::LinearLayer,
 };
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
