@@ -2,8 +2,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use longtail_loss::{
-    Acsl, AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, LossConfig, LossError,
-    LossState, RoiTargets, SigmoidBceConfig, SingleWorker,
+    Acsl, AcslConfig, Background, Bags, BagsConfig, ClassContext, ClassificationLoss, DrawKey, LossConfig,
+    LossError, LossState, RoiTargets, SigmoidBceConfig, SingleWorker,
     draw::{hash, unit},
 };
 use proptest::prelude::*;
@@ -232,6 +232,31 @@ fn large_logits_stay_finite() {
     let loss = acsl(0.7, Background::Dense, true, &[1, 1]);
     let (value, gradient) = evaluate(&loss, &[1e4, -1e4, 500.0], &[2], 2);
     assert!(value.is_finite() && gradient.iter().all(|g| g.is_finite()), "{value} {gradient:?}");
+}
+
+#[test]
+fn bags_gives_a_case_worked_by_hand() {
+    // Two groups of one class each; columns: background, foreground, others of both groups, classes 1 and 2.
+    let config = BagsConfig { cuts: vec![10], others_ratio: 1.0 };
+    let context = ClassContext { instance_counts: Some(&[3, 50]), ..ClassContext::new(2) };
+    let loss = Bags::new(&config, &context).unwrap();
+    assert_eq!(loss.groups(), [vec![0], vec![1]]);
+    let ln_3 = 3.0_f32.ln();
+    // A RoI of class 1, three to one for its class in its group, and a background RoI.
+    let z = [0.0, 0.0, 0.0, 0.0, ln_3, 0.0, 0.0, 0.0, 0.0, 0.0, ln_3, 0.0];
+    let (value, gradient) = evaluate(&loss, &z, &[1, 0], 2);
+    // Background against foreground: ln 2 on average. Group 1: its own RoI -ln(3/4), the one other -ln(1/4), on average.
+    // Group 2 has no RoI of its own.
+    let expected = 2.0_f64.ln() + ((4.0 / 3.0_f64).ln() + 4.0_f64.ln()) / 2.0;
+    assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
+    let expected = [0.25, -0.25, 0.125, 0.0, -0.125, 0.0, -0.25, 0.25, -0.375, 0.0, 0.375, 0.0];
+    for (found, expected) in gradient.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-6, "{gradient:?}");
+    }
+    // p(foreground) = 1/2; 3/4 and 1/2 within the groups.
+    for (found, expected) in loss.class_scores(&z[..6], 6).iter().zip([0.375, 0.25]) {
+        assert!((found - expected).abs() < 1e-6);
+    }
 }
 
 #[test]
