@@ -400,7 +400,7 @@ fn losses_are_explained() {
         assert!(table.contains(kind), "{kind}: {table}");
     }
     let text = succeed(&["explain", "loss", "acsl"]);
-    for part in ["Wang et al.", "threshold = 0.7", "background_logit = true", "image counts"] {
+    for part in ["Wang et al.", "threshold = 0.7", "background_logit = true", "running sums"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     let unknown = output(&["explain", "loss", "ascl"]);

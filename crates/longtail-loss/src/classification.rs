@@ -112,10 +112,10 @@ pub struct Evaluation {
 }
 
 /// Negatives (RoI × class pairs in which the class is not the RoI's) of a step, by class.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct KeptNegatives {
-    /// Negatives that push the class down, `[C]`.
-    pub kept: Vec<u64>,
+    /// Negatives that push the class down, `[C]`; one of weight w counts as w, at most 1.
+    pub kept: Vec<f64>,
     /// All negatives, `[C]`.
     pub total: Vec<u64>,
 }
@@ -160,8 +160,13 @@ pub trait ClassificationLoss: Send + Sync {
     /// Scores in `0..=1` of the foreground classes, `[N × C]`, for `logits [N × columns]`.
     fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32>;
 
-    /// Which negatives of a step push their class down; `None` for losses that do not select.
-    fn kept_negatives(&self, _logits: &[f32], _targets: &RoiTargets) -> Option<KeptNegatives> {
+    /// Which negatives of a step push their class down, given the state before it; `None` for losses that do not select.
+    fn kept_negatives(
+        &self,
+        _logits: &[f32],
+        _targets: &RoiTargets,
+        _state: &LossState,
+    ) -> Option<KeptNegatives> {
         None
     }
 }

@@ -1,6 +1,6 @@
 //! Exponentials and the sums built on them, on slices: no framework, vectorised for the machine at run time.
 //!
-//! Everything is branch-free arithmetic marked `#[inline(always)]`, so that [`vectorised`] compiles it for the widest
+//! Everything is branch-free arithmetic marked `#[inline(always)]`, so that `vectorised` compiles it for the widest
 //! vectors there are. The compiler does not fuse a product and a sum by itself: the bits are the same on all machines.
 
 /// Runs loops compiled for the widest vectors of the machine; what they call must be `#[inline(always)]`.

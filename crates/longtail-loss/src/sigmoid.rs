@@ -45,20 +45,24 @@ impl Columns {
         )
     }
 
-    /// Counts negatives of which `weight(row, class)` is above 0.
+    /// Sums the weights of the negatives that `kept_in_row(row, keep)` names by `keep(class, weight)`.
     pub fn kept_negatives(
         self,
         targets: &RoiTargets,
-        mut kept_in_row: impl FnMut(usize, &mut dyn FnMut(usize)),
+        mut kept_in_row: impl FnMut(usize, &mut dyn FnMut(usize, f32)),
     ) -> KeptNegatives {
         let classes = targets.num_classes();
-        let (mut kept, mut total) = (vec![0; classes], vec![0; classes]);
+        let (mut kept, mut total) = (vec![0.0; classes], vec![0; classes]);
         for (row, &label) in targets.labels().iter().enumerate() {
             if targets.is_ignored(row) {
                 continue;
             }
             total.iter_mut().enumerate().for_each(|(c, n)| *n += u64::from(c + 1 != label as usize));
-            kept_in_row(row, &mut |class| kept[class] += u64::from(class + 1 != label as usize));
+            kept_in_row(row, &mut |class, weight| {
+                if class + 1 != label as usize {
+                    kept[class] += f64::from(weight);
+                }
+            });
         }
         KeptNegatives { kept, total }
     }

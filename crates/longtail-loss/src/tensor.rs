@@ -32,13 +32,18 @@ impl dyn ClassificationLoss + '_ {
     pub fn scores(&self, logits: Tensor<2>) -> Tensor<2> {
         let [rows, columns] = logits.dims();
         let scores = self.class_scores(&values(&logits), columns);
-        let classes = if rows == 0 { 0 } else { scores.len() / rows };
+        let classes = scores.len().checked_div(rows).unwrap_or(0);
         Tensor::from_data(TensorData::new(scores, [rows, classes]), &plain(&logits).device())
     }
 
-    /// Which negatives of a step push their class down; `None` for losses that do not select.
-    pub fn kept_negatives_of(&self, logits: &Tensor<2>, targets: &RoiTargets) -> Option<KeptNegatives> {
-        self.kept_negatives(&values(logits), targets)
+    /// Which negatives of a step push their class down, given the state before it; `None` for losses that do not select.
+    pub fn kept_negatives_of(
+        &self,
+        logits: &Tensor<2>,
+        targets: &RoiTargets,
+        state: &LossState,
+    ) -> Option<KeptNegatives> {
+        self.kept_negatives(&values(logits), targets, state)
     }
 }
 

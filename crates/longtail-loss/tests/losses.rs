@@ -203,6 +203,7 @@ fn gradients_are_finite_differences() {
         LossConfig::SigmoidBce(SigmoidBceConfig { background_logit: true }),
         LossConfig::Acsl(AcslConfig { background: Background::Adaptive, ..Default::default() }),
         LossConfig::Acsl(AcslConfig { background: Background::Dense, ..Default::default() }),
+        LossConfig::Acsl(AcslConfig { background: Background::FrequencySampled, ..Default::default() }),
         LossConfig::Acsl(AcslConfig::default()),
     ];
     for config in configs {
@@ -274,8 +275,8 @@ fn kept_negatives_are_counted_by_class() {
     // On the foreground RoI only the rare class scores above the threshold.
     let mut z = vec![-3.0; 201 * 4];
     z[200 * 4 + 1] = 2.0;
-    let kept = loss.kept_negatives(&z, &targets(&labels, 3)).unwrap();
-    assert_eq!(kept.kept, [3, 20, 200]);
+    let kept = loss.kept_negatives(&z, &targets(&labels, 3), &LossState::default()).unwrap();
+    assert_eq!(kept.kept, [3.0, 20.0, 200.0]);
     assert_eq!(kept.total, [201, 201, 200]);
 }
 
@@ -344,7 +345,8 @@ fn bad_settings_and_shapes_are_errors() {
         let error = Acsl::new(&config, &context).unwrap_err();
         assert!(error.to_string().contains("`threshold`"), "{error}");
     }
-    let error = Acsl::new(&AcslConfig::default(), &context).unwrap_err();
+    let config = AcslConfig { background: Background::FrequencySampled, ..Default::default() };
+    let error = Acsl::new(&config, &context).unwrap_err();
     assert!(matches!(error, LossError::MissingCounts { .. }));
     let loss = LossConfig::SoftmaxCrossEntropy.build(&context).unwrap();
     let found = loss.evaluate(&[0.0; 2], &targets(&[0], 2), &LossState::default(), &SingleWorker);

@@ -89,10 +89,10 @@ fn ignored_rois_are_as_if_they_were_not_there() {
         let found = evaluate(loss.as_ref(), &z, &ignored);
         expected.gradient.resize(6 * columns, 0.0);
         assert_eq!(found, expected, "{config:?}");
-        if let Some(kept) = loss.kept_negatives(&z, &ignored) {
+        if let Some(kept) = loss.kept_negatives(&z, &ignored, &LossState::default()) {
             assert_eq!(
                 Some(kept),
-                loss.kept_negatives(&z[..4 * columns], &targets(&LABELS[..4])),
+                loss.kept_negatives(&z[..4 * columns], &targets(&LABELS[..4]), &LossState::default()),
                 "{config:?}"
             );
         }

@@ -82,13 +82,13 @@ pub struct EvaluationRecord {
 pub fn kept_by_group(kept: &KeptNegatives, groups: &[FrequencyGroup]) -> BTreeMap<String, f64> {
     let mut shares = BTreeMap::new();
     for group in FrequencyGroup::ALL {
-        let (mut of_group, mut all) = (0, 0);
+        let (mut of_group, mut all) = (0.0, 0);
         for (class, _) in groups.iter().enumerate().filter(|(_, g)| **g == group) {
             of_group += kept.kept[class];
             all += kept.total[class];
         }
         if all > 0 {
-            shares.insert(group.letter().to_owned(), of_group as f64 / all as f64);
+            shares.insert(group.letter().to_owned(), of_group / all as f64);
         }
     }
     shares
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn kept_negatives_are_shares_within_each_group() {
-        let kept = KeptNegatives { kept: vec![1, 3, 0], total: vec![10, 10, 20] };
+        let kept = KeptNegatives { kept: vec![1.0, 3.0, 0.0], total: vec![10, 10, 20] };
         let groups = [FrequencyGroup::Rare, FrequencyGroup::Rare, FrequencyGroup::Frequent];
         let shares = kept_by_group(&kept, &groups);
         assert_eq!(shares, BTreeMap::from([("r".into(), 0.2), ("f".into(), 0.0)]));

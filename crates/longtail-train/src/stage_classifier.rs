@@ -67,7 +67,10 @@ pub(crate) fn train(
         for classifier in &mut classifiers {
             let logits = classifier.linear.forward(features.clone());
             let loss_began = Instant::now();
-            if log && let Some(kept) = classifier.loss.kept_negatives_of(&logits, &roi_targets) {
+            if log
+                && let Some(kept) =
+                    classifier.loss.kept_negatives_of(&logits, &roi_targets, &classifier.loss_state)
+            {
                 meter.kept(&classifier.name, kept_by_group(&kept, &groups));
             }
             let reduced = roi_targets.clone().with_reduction(classifier.reduction);

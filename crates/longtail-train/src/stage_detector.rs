@@ -59,7 +59,7 @@ pub(crate) fn train(
             output.losses.iter().map(|(name, term)| (name.to_owned(), scalar(term))).collect();
         check_finite(&terms, &stage.name, iteration, &batch)?;
         if (iteration + 1) % run.recipe.log_every == 0
-            && let Some(kept) = loss.kept_negatives_of(&output.logits, &output.roi_targets)
+            && let Some(kept) = loss.kept_negatives_of(&output.logits, &output.roi_targets, &loss_state)
         {
             meter.kept(&classifier.name, kept_by_group(&kept, &groups));
         }

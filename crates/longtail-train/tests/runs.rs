@@ -49,7 +49,7 @@ fn recipe(overrides: &[&str]) -> Recipe {
         optimizer = { learning_rate = 0.01 }
         classifiers = [
             { name = "softmax continued", loss = { kind = "softmax-cross-entropy" } },
-            { name = "ACSL", loss = { kind = "acsl" } },
+            { name = "ACSL", loss = { kind = "acsl", background = "frequency-sampled" } },
         ]
     "#;
     let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();

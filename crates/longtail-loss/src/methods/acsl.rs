@@ -167,17 +167,22 @@ impl ClassificationLoss for Acsl {
         self.columns.scores(logits, columns)
     }
 
-    fn kept_negatives(&self, logits: &[f32], targets: &RoiTargets) -> Option<KeptNegatives> {
+    fn kept_negatives(
+        &self,
+        logits: &[f32],
+        targets: &RoiTargets,
+        state: &LossState,
+    ) -> Option<KeptNegatives> {
         let columns = self.columns.count(targets.num_classes());
-        // A rule with running statistics weighs all negatives instead of selecting some.
-        let plan = match self.background {
-            Rule::Balanced => return None,
-            _ => self.plan(targets, &LossState::Stateless).ok()?,
-        };
+        let plan = self.plan(targets, state).ok()?;
         Some(self.columns.kept_negatives(targets, |row, keep| {
+            let weights = match plan.rows[row] {
+                Suppressed::Weighted(set) => Some(&plan.weights[set]),
+                Suppressed::AtLeast(_) | Suppressed::All | Suppressed::Drawn => None,
+            };
             self.kept_columns(&plan, row, &logits[row * columns..(row + 1) * columns], |column| {
                 if let Some(class) = column.checked_sub(usize::from(self.columns.background)) {
-                    keep(class);
+                    keep(class, weights.map_or(1.0, |weights| weights[column]));
                 }
             });
         }))

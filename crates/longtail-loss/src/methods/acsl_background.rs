@@ -33,7 +33,6 @@ pub enum Background {
     Adaptive,
     /// The authors' code: ξ is not used; of B background RoIs, ⌊0.01 B⌋ suppress all rare classes, ⌊0.1 B⌋ all common
     /// ones, and all of them the frequent ones, in independent draws. Reads the image counts of the training set.
-    #[default]
     FrequencySampled,
     /// All classes, as binary cross-entropy does.
     Dense,
@@ -44,7 +43,9 @@ pub enum Background {
     /// Each class with probability `min(1, p / ξ)`, p its score. Reads no statistics.
     ScoreSampled,
     /// All classes, each weighed by the running ratio of its positive gradients to its gradients from background, at
-    /// most 1: background pushes a class down no more than its own RoIs pull it up. Reads no counts.
+    /// most 1: background pushes a class down no more than its own RoIs pull it up. Reads no counts, and does best on the
+    /// embedded benchmark (docs/results/background.md).
+    #[default]
     Balanced,
 }
 

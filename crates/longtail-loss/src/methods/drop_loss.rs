@@ -93,12 +93,17 @@ impl ClassificationLoss for DropLoss {
         self.columns.scores(logits, columns)
     }
 
-    fn kept_negatives(&self, _logits: &[f32], targets: &RoiTargets) -> Option<KeptNegatives> {
+    fn kept_negatives(
+        &self,
+        _logits: &[f32],
+        targets: &RoiTargets,
+        _state: &LossState,
+    ) -> Option<KeptNegatives> {
         let (columns, weights) = (self.columns.count(targets.num_classes()), self.weights(targets));
         Some(self.columns.kept_negatives(targets, |row, keep| {
             (0..self.protected.len())
                 .filter(|&c| weights[row * columns + self.columns.of_class(c)] > 0.0)
-                .for_each(keep);
+                .for_each(|class| keep(class, 1.0));
         }))
     }
 }

@@ -86,13 +86,18 @@ impl ClassificationLoss for Eql {
         self.columns.scores(logits, columns)
     }
 
-    fn kept_negatives(&self, _logits: &[f32], targets: &RoiTargets) -> Option<KeptNegatives> {
+    fn kept_negatives(
+        &self,
+        _logits: &[f32],
+        targets: &RoiTargets,
+        _state: &LossState,
+    ) -> Option<KeptNegatives> {
         let classes = targets.num_classes();
         Some(self.columns.kept_negatives(targets, |row, keep| {
             let background = targets.labels()[row] == 0;
             (0..classes)
                 .filter(|&c| background || self.weights[self.columns.of_class(c)] > 0.0)
-                .for_each(keep);
+                .for_each(|class| keep(class, 1.0));
         }))
     }
 }

@@ -104,10 +104,17 @@ impl ClassificationLoss for Federated {
         self.columns.scores(logits, columns)
     }
 
-    fn kept_negatives(&self, _logits: &[f32], targets: &RoiTargets) -> Option<KeptNegatives> {
+    fn kept_negatives(
+        &self,
+        _logits: &[f32],
+        targets: &RoiTargets,
+        _state: &LossState,
+    ) -> Option<KeptNegatives> {
         let weights = self.weights(targets);
         Some(self.columns.kept_negatives(targets, |_, keep| {
-            (0..self.probabilities.len()).filter(|&c| weights[self.columns.of_class(c)] > 0.0).for_each(keep);
+            (0..self.probabilities.len())
+                .filter(|&c| weights[self.columns.of_class(c)] > 0.0)
+                .for_each(|class| keep(class, 1.0));
         }))
     }
 }

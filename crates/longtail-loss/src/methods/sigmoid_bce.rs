@@ -49,8 +49,13 @@ impl ClassificationLoss for SigmoidBce {
         self.columns.scores(logits, columns)
     }
 
-    fn kept_negatives(&self, _logits: &[f32], targets: &RoiTargets) -> Option<KeptNegatives> {
+    fn kept_negatives(
+        &self,
+        _logits: &[f32],
+        targets: &RoiTargets,
+        _state: &LossState,
+    ) -> Option<KeptNegatives> {
         let classes = targets.num_classes();
-        Some(self.columns.kept_negatives(targets, |_, keep| (0..classes).for_each(keep)))
+        Some(self.columns.kept_negatives(targets, |_, keep| (0..classes).for_each(|class| keep(class, 1.0))))
     }
 }
