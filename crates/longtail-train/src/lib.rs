@@ -25,6 +25,7 @@ pub mod evaluation;
 mod meter;
 pub mod metrics;
 pub mod observer;
+mod overrides;
 pub mod parameters;
 pub mod predict;
 pub mod recipe;
