@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-const METHODS: usize = 6;
+const METHODS: usize = 7;
 const TRUTHS: usize = 2;
 const METRICS: [&str; 7] = ["AP", "AP50", "AP75", "APr", "APc", "APf", "AR@300"];
 
