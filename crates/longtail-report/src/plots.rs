@@ -9,13 +9,16 @@ use crate::{
     data::{Curve, ReportData},
 };
 
+const GREY: RGBColor = RGBColor(120, 120, 120);
+const GREEN: RGBColor = RGBColor(0, 158, 115);
+
 /// One colour a method, distinguishable for colour-blind readers (Okabe and Ito).
 const COLOURS: [RGBColor; 8] = [
-    RGBColor(120, 120, 120),
+    GREY,
     RGBColor(86, 180, 233),
     RGBColor(230, 159, 0),
     RGBColor(204, 121, 167),
-    RGBColor(0, 158, 115),
+    GREEN,
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 0, 0),
@@ -73,7 +76,7 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
             let arrows =
                 points[from].iter().filter_map(|(id, &a)| Some((images(id), a, *points[to].get(id)?)));
             for (x, a, b) in arrows {
-                let colour = if b >= a { RGBColor(0, 158, 115) } else { RGBColor(213, 94, 0) };
+                let colour = if b >= a { GREEN } else { RGBColor(213, 94, 0) };
                 chart.draw_series(LineSeries::new([(x, a), (x, b)], colour.mix(0.55).stroke_width(2)))?;
                 let wing = 0.012 * top * (b - a).signum();
                 let head = [(x * 0.97, b - wing), (x, b), (x * 1.03, b - wing)];
@@ -82,9 +85,10 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
                 }
             }
         }
+        let palette = palette(data.methods.len(), data.compared);
         for (place, method) in data.methods.iter().enumerate() {
             let shown = data.compared.is_none_or(|(from, to)| place == from || place == to);
-            let colour = COLOURS[place % COLOURS.len()];
+            let colour = palette[place];
             let (size, strength) = if shown { (4, 0.95) } else { (2, 0.45) };
             let marks = points[place]
                 .iter()
@@ -111,6 +115,21 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
     let mut svg = String::new();
     draw(&mut svg).map_err(|e| ReportError::Plot { plot: "signature plot", reason: e.to_string() })?;
     Ok(Some(svg))
+}
+
+/// A colour for each method: grey for the baseline and green for what is held against it, so that they stand out the
+/// same way in every report.
+fn palette(methods: usize, compared: Option<(usize, usize)>) -> Vec<RGBColor> {
+    let mut colours: Vec<RGBColor> = (0..methods).map(|place| COLOURS[place % COLOURS.len()]).collect();
+    if let Some((from, to)) = compared {
+        for (place, colour) in [(from, GREY), (to, GREEN)] {
+            match colours.iter().position(|c| *c == colour) {
+                Some(other) => colours.swap(place, other),
+                None => colours[place] = colour,
+            }
+        }
+    }
+    colours
 }
 
 /// One plot for each `plot` name among the curves, as name and SVG.
