@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, Evaluation, LossState, Workers, by_rows},
+    classification::{ClassContext, ClassificationLoss, Evaluation, LossState, Workers},
     error::LossError,
-    methods::softmax::softmax_scores,
+    methods::softmax::{softmax_loss, softmax_scores},
     numerics::cross_entropy,
     targets::RoiTargets,
 };
@@ -67,19 +67,15 @@ impl ClassificationLoss for BalancedSoftmax {
         _state: &LossState,
         _workers: &dyn Workers,
     ) -> Result<Evaluation, LossError> {
-        let columns = targets.num_classes() + 1;
-        targets.check(logits, columns)?;
-        let (value, gradient) = by_rows(
+        softmax_loss(
             logits,
-            columns,
             targets,
             #[inline(always)]
-            |n, scale, z, gradient| {
+            |label, scale, z, gradient| {
                 let adjusted: Vec<f32> = z.iter().zip(&self.added).map(|(z, added)| z + added).collect();
-                cross_entropy(&adjusted, targets.labels()[n] as usize, scale, gradient)
+                cross_entropy(&adjusted, label, scale, gradient)
             },
-        );
-        Ok(Evaluation { value, gradient, state: LossState::Stateless })
+        )
     }
 
     fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {

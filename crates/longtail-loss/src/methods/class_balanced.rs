@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, Evaluation, LossState, Workers, by_rows},
+    classification::{ClassContext, ClassificationLoss, Evaluation, LossState, Workers},
     error::LossError,
-    methods::softmax::softmax_scores,
+    methods::softmax::{softmax_loss, softmax_scores},
     numerics::cross_entropy,
     targets::RoiTargets,
 };
@@ -69,20 +69,15 @@ impl ClassificationLoss for ClassBalanced {
         _state: &LossState,
         _workers: &dyn Workers,
     ) -> Result<Evaluation, LossError> {
-        let columns = targets.num_classes() + 1;
-        targets.check(logits, columns)?;
-        let (value, gradient) = by_rows(
+        softmax_loss(
             logits,
-            columns,
             targets,
             #[inline(always)]
-            |n, scale, z, gradient| {
-                let label = targets.labels()[n] as usize;
+            |label, scale, z, gradient| {
                 let weight = self.weights[label];
                 f64::from(weight) * cross_entropy(z, label, scale * weight, gradient)
             },
-        );
-        Ok(Evaluation { value, gradient, state: LossState::Stateless })
+        )
     }
 
     fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {

@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, Evaluation, LossState, Workers, by_rows},
+    classification::{ClassContext, ClassificationLoss, Evaluation, LossState, Workers},
     error::LossError,
-    methods::{class_balanced::label_weights, softmax::softmax_scores},
+    methods::{
+        class_balanced::label_weights,
+        softmax::{softmax_loss, softmax_scores},
+    },
     numerics::cross_entropy,
     targets::RoiTargets,
 };
@@ -84,23 +87,18 @@ impl ClassificationLoss for Ldam {
         _state: &LossState,
         _workers: &dyn Workers,
     ) -> Result<Evaluation, LossError> {
-        let columns = targets.num_classes() + 1;
-        targets.check(logits, columns)?;
         let weights = self.deferred.as_ref().filter(|(step, _)| targets.draw().step >= *step);
-        let (value, gradient) = by_rows(
+        softmax_loss(
             logits,
-            columns,
             targets,
             #[inline(always)]
-            |n, scale, z, gradient| {
-                let label = targets.labels()[n] as usize;
+            |label, scale, z, gradient| {
                 let mut scaled: Vec<f32> = z.iter().map(|z| self.scale * z).collect();
                 scaled[label] -= self.scale * self.margins[label];
                 let weight = weights.map_or(1.0, |(_, weights)| weights[label]);
                 f64::from(weight) * cross_entropy(&scaled, label, scale * self.scale * weight, gradient)
             },
-        );
-        Ok(Evaluation { value, gradient, state: LossState::Stateless })
+        )
     }
 
     fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {

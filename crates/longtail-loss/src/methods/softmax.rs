@@ -23,21 +23,36 @@ impl ClassificationLoss for SoftmaxCrossEntropy {
         _state: &LossState,
         _workers: &dyn Workers,
     ) -> Result<Evaluation, LossError> {
-        let columns = targets.num_classes() + 1;
-        targets.check(logits, columns)?;
-        let (value, gradient) = by_rows(
+        softmax_loss(
             logits,
-            columns,
             targets,
             #[inline(always)]
-            |n, scale, z, gradient| cross_entropy(z, targets.labels()[n] as usize, scale, gradient),
-        );
-        Ok(Evaluation { value, gradient, state: LossState::Stateless })
+            |label, scale, z, gradient| cross_entropy(z, label, scale, gradient),
+        )
     }
 
     fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
         softmax_scores(logits, columns, 1.0)
     }
+}
+
+/// Sums `row(label, scale, z, gradient)` over the RoIs of a softmax head with C + 1 columns: the row's unscaled loss is
+/// returned, its scaled gradient written.
+pub(crate) fn softmax_loss(
+    logits: &[f32],
+    targets: &RoiTargets,
+    row: impl Fn(usize, f32, &[f32], &mut [f32]) -> f64 + Sync,
+) -> Result<Evaluation, LossError> {
+    let columns = targets.num_classes() + 1;
+    targets.check(logits, columns)?;
+    let (value, gradient) = by_rows(
+        logits,
+        columns,
+        targets,
+        #[inline(always)]
+        |n, scale, z, gradient| row(targets.labels()[n] as usize, scale, z, gradient),
+    );
+    Ok(Evaluation { value, gradient, state: LossState::Stateless })
 }
 
 /// `softmax(factor · z)` without column 0, `[N × (columns - 1)]`.
