@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use longtail_eval::Protocol;
+use longtail_eval::{MaxDetections, Protocol};
 
 /// Train, repair and measure object detectors whose classes are long-tailed.
 #[derive(Debug, Parser)]
@@ -36,6 +36,8 @@ pub enum Command {
     Predict(Predict),
     /// Score detections against ground truth
     Eval(Eval),
+    /// Hold detectors against each other: differences with intervals, winning and losing classes
+    Compare(Compare),
     /// Write the report of a run as one HTML file
     Report(Report),
     /// Print shell completions
@@ -262,18 +264,76 @@ pub struct Predict {
 
 /// `longtail eval`
 #[derive(Debug, Args)]
-#[command(after_help = "Example:
-  longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json --format json")]
+#[command(after_help = "\
+Detections may be a JSON list or JSON Lines of image_id, category_id, bbox [x, y, width, height] and score, as they are
+or compressed (.gz, .zst).
+
+Examples:
+  longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json.gz --format json
+  longtail eval --protocol lvis-fixed --ground-truth lvis_v1_val.json --detections results.jsonl
+  longtail eval --protocol coco --ground-truth val.json --detections results.json \\
+      --frequencies-from train.json --bins 10,100,1000")]
 pub struct Eval {
-    /// Rules to score by
+    /// Rules to score by: lvis, lvis-fixed, lvis-pooled or coco
     #[arg(long)]
     pub protocol: Protocol,
     /// COCO or LVIS annotation file
     #[arg(long)]
     pub ground_truth: PathBuf,
-    /// Detections: a JSON list of image_id, category_id, bbox, score
+    /// Detections
     #[arg(long)]
     pub detections: PathBuf,
+    /// Most detections of an image under the lvis protocol: a number, or none [default: 300]
+    #[arg(long, value_name = "N|none")]
+    pub max_detections: Option<MaxDetections>,
+    /// Count matches of the annotation with id 0, which the reference implementations overlook
+    #[arg(long)]
+    pub corrected_ids: bool,
+    /// Training annotations: classes are rare, common or frequent by the images there, whatever the ground truth says
+    #[arg(long, value_name = "TRAIN.json")]
+    pub frequencies_from: Option<PathBuf>,
+    /// AP of classes with at most so many training images, such as 10,100,1000
+    #[arg(long, value_delimiter = ',', requires = "frequencies_from")]
+    pub bins: Vec<u64>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `longtail compare`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The first file is the baseline. Intervals hold 95 % of a paired bootstrap over images. Exit code 1 with --fail-if-worse
+if a detector is certainly worse: its difference is below 0 and the interval leaves out 0.
+
+Examples:
+  longtail compare softmax.json acsl.json --protocol lvis --ground-truth lvis_v1_val.json
+  longtail compare main.json branch.json --protocol lvis --ground-truth lvis_v1_val.json --fail-if-worse APr")]
+pub struct Compare {
+    /// Files of detections, two or more
+    #[arg(required = true, num_args = 2..)]
+    pub detections: Vec<PathBuf>,
+    /// Rules to score by: lvis, lvis-fixed or coco
+    #[arg(long)]
+    pub protocol: Protocol,
+    /// COCO or LVIS annotation file
+    #[arg(long)]
+    pub ground_truth: PathBuf,
+    /// Training annotations that decide which classes are rare, common or frequent
+    #[arg(long, value_name = "TRAIN.json")]
+    pub frequencies_from: Option<PathBuf>,
+    /// Number of resamples
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(20..))]
+    pub resamples: u64,
+    /// Decides which images are drawn
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Classes to list at either end
+    #[arg(long, default_value_t = 5)]
+    pub classes: usize,
+    /// Metrics that must not be worse, separated by commas: AP, APr, APc, APf
+    #[arg(long, value_delimiter = ',', value_parser = ["AP", "APr", "APc", "APf"])]
+    pub fail_if_worse: Vec<String>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -1,55 +1,80 @@
-//! Precision and recall of a class over all images.
+//! Precision and recall of a class, or of a pool of classes, over all images.
 
 use crate::{
-    matching::{Matched, Outcome},
-    numerics::{IOU_COUNT, RECALL_COUNT, descending, mean, recall_thresholds},
+    matches::Matched,
+    matching::EVERY,
+    numerics::{IOU_COUNT, RECALL_COUNT, mean, recall_thresholds},
 };
 
 /// Precision and recall of a class in one area range and under one cap; all that the metrics are made of.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Curves {
     /// Precision at each recall threshold, by IoU threshold.
     pub precision: [[f64; RECALL_COUNT]; IOU_COUNT],
     /// Largest recall, by IoU threshold.
     pub recall: [f64; IOU_COUNT],
+    /// Score at each recall threshold, by IoU threshold; 0 beyond the largest recall.
+    pub scores: [[f64; RECALL_COUNT]; IOU_COUNT],
 }
 
 impl Curves {
-    /// Joins the images of a class, in ascending order of their ids, the best `cap` detections of each. `None`
-    /// without countable ground truth.
-    pub fn of<'a>(images: impl Iterator<Item = &'a Matched> + Clone, cap: usize) -> Option<Self> {
-        let countable: u64 = images.clone().map(|m| m.countable).sum();
-        if countable == 0 {
-            return None;
-        }
-        let mut rows: Vec<Outcome> =
-            images.flat_map(|m| m.outcomes[..m.outcomes.len().min(cap)].iter().copied()).collect();
-        rows.sort_by(|a, b| descending(a.score, b.score));
-        let mut curves = Self { precision: [[0.0; RECALL_COUNT]; IOU_COUNT], recall: [0.0; IOU_COUNT] };
-        let (mut recall, mut precision) = (vec![0.0; rows.len()], vec![0.0; rows.len()]);
-        for t in 0..IOU_COUNT {
-            let bit = 1 << t;
-            let (mut right, mut wrong) = (0.0, 0.0);
-            for (row, outcome) in rows.iter().enumerate() {
-                if outcome.ignored & bit == 0 {
-                    if outcome.hit & bit != 0 {
-                        right += 1.0;
-                    } else {
-                        wrong += 1.0;
-                    }
+    /// Of detections by descending score, with `countable` > 0 boxes of ground truth.
+    ///
+    /// Recall grows, and precision can peak, only where a detection is right; so the rows in between need no more
+    /// than their number.
+    pub fn of(rows: &[&Matched], area: usize, countable: u64) -> Self {
+        let mut curves = Self {
+            precision: [[0.0; RECALL_COUNT]; IOU_COUNT],
+            recall: [0.0; IOU_COUNT],
+            scores: [[0.0; RECALL_COUNT]; IOU_COUNT],
+        };
+        // Precision and row of each right detection, by threshold.
+        let mut right: [Vec<(f64, u32)>; IOU_COUNT] = Default::default();
+        // Wrong at every threshold; at some.
+        let (mut always_wrong, mut wrong) = (0u64, [0u64; IOU_COUNT]);
+        for (row, place) in rows.iter().zip(0..) {
+            let outcome = row.outcomes[area];
+            if outcome.hit | outcome.ignored == 0 {
+                always_wrong += 1;
+                continue;
+            }
+            if outcome.ignored == EVERY {
+                continue;
+            }
+            for t in 0..IOU_COUNT {
+                let bit = 1 << t;
+                if outcome.ignored & bit != 0 {
+                    continue;
                 }
-                recall[row] = right / countable as f64;
-                precision[row] = right / ((wrong + right) + f64::EPSILON);
-            }
-            for row in (1..rows.len()).rev() {
-                precision[row - 1] = f64::max(precision[row - 1], precision[row]);
-            }
-            curves.recall[t] = recall.last().copied().unwrap_or(0.0);
-            for (cell, threshold) in curves.precision[t].iter_mut().zip(recall_thresholds()) {
-                let row = recall.partition_point(|r| *r < threshold);
-                *cell = precision.get(row).copied().unwrap_or(0.0);
+                if outcome.hit & bit == 0 {
+                    wrong[t] += 1;
+                } else {
+                    let (tp, fp) = (right[t].len() as f64 + 1.0, (always_wrong + wrong[t]) as f64);
+                    right[t].push((tp / ((fp + tp) + f64::EPSILON), place));
+                }
             }
         }
-        Some(curves)
+        for t in 0..IOU_COUNT {
+            let points = &mut right[t];
+            for k in (1..points.len()).rev() {
+                points[k - 1].0 = f64::max(points[k - 1].0, points[k].0);
+            }
+            curves.recall[t] = points.len() as f64 / countable as f64;
+            let mut k = 0;
+            for (r, threshold) in recall_thresholds().into_iter().enumerate() {
+                while k < points.len() && ((k + 1) as f64 / countable as f64) < threshold {
+                    k += 1;
+                }
+                let Some(&(precision, row)) = points.get(k) else { break };
+                curves.precision[t][r] = precision;
+                // The first row reaches recall 0, right or wrong.
+                curves.scores[t][r] = if threshold == 0.0 { rows[0].score } else { rows[row as usize].score };
+            }
+            if points.is_empty() && !rows.is_empty() {
+                curves.scores[t][0] = rows[0].score;
+            }
+        }
+        curves
     }
 
     /// Mean precision over the IoU thresholds in `ious`.

@@ -1,21 +1,20 @@
-//! Detections and their files.
+//! Detections: one as files have it, and many as an evaluation holds them.
 
 use std::{
     ffi::OsString,
-    fmt,
     fs::{self, File},
     io::{BufWriter, Write},
+    ops::Range,
     path::{Path, PathBuf},
     process,
 };
 
-use serde::{
-    Deserialize, Serialize,
-    de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor},
-};
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
 
-use crate::{error::EvalError, input::check_numbers};
+use crate::{
+    error::EvalError,
+    ground_truth::{GroundTruth, check_box, first_few},
+};
 
 /// A detection, as in COCO's results format.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -30,20 +29,189 @@ pub struct Detection {
     pub score: f64,
 }
 
-/// Reads a JSON list of detections; fields besides those of [`Detection`] are ignored.
+/// A detection by places instead of ids: 48 bytes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Row {
+    /// x, y, width, height.
+    pub bbox: [f64; 4],
+    pub score: f64,
+    /// Place of the image.
+    pub image: u32,
+    /// Place of the class, or [`crate::ground_truth::UNKNOWN`].
+    pub class: u32,
+}
+
+/// Detections of some ground truth's images, in the order in which they came: 48 bytes each.
 ///
-/// # Errors
-/// If the file cannot be read or is no such list; the message names the entry and field, or has line and column.
-pub fn read_detections(path: &Path) -> Result<Vec<Detection>, EvalError> {
-    let io = |source| EvalError::Io { action: "read", path: path.to_owned(), source };
-    let parse = |reason: String| EvalError::Parse { path: path.to_owned(), reason };
-    let file = File::open(path).map_err(io)?;
-    if file.metadata().map_err(io)?.len() == 0 {
-        return Err(parse("the file is empty".into()));
+/// They can be added batch by batch, during training too; files are read by
+/// [`Detections::read`](crate::Detections::read).
+#[derive(Debug)]
+pub struct Detections<'a> {
+    pub(crate) truth: &'a GroundTruth,
+    pub(crate) rows: Vec<Row>,
+    /// Images to keep; detections of others are checked and dropped.
+    pub(crate) images: Range<u32>,
+    /// Place in the input of each row; empty where nothing was dropped.
+    pub(crate) places: Vec<u64>,
+    pub(crate) seen: u64,
+}
+
+/// A part of the images, for evaluations that are split over machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shard {
+    /// From 1.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Shard {
+    /// Everything.
+    pub const WHOLE: Self = Self { number: 1, of: 1 };
+
+    /// Its images among `count`, by ascending id.
+    pub(crate) fn images(self, count: usize) -> Range<u32> {
+        let bound = |n: usize| (count as u64 * n as u64 / self.of as u64) as u32;
+        bound(self.number - 1)..bound(self.number)
     }
-    // SAFETY: the map is read-only and dropped here; a file that shrinks meanwhile is the caller's to avoid.
-    let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
-    serde_json::from_slice(&bytes).map_err(|error| parse(explain(&bytes, &error)))
+}
+
+impl std::str::FromStr for Shard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((number, of)) if (1..=of).contains(&number) => Ok(Self { number, of }),
+            _ => Err(format!("`{text}` is no shard; give number/count, such as 1/4 to 4/4")),
+        }
+    }
+}
+
+impl std::fmt::Display for Shard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}
+
+impl<'a> Detections<'a> {
+    /// None yet.
+    pub fn new(truth: &'a GroundTruth, shard: Shard) -> Self {
+        let images = shard.images(truth.images());
+        Self { truth, rows: Vec::new(), images, places: Vec::new(), seen: 0 }
+    }
+
+    /// Adds a batch.
+    ///
+    /// # Errors
+    /// If a detection is of an unknown image, is not finite or has a negative size; its place counts from the first
+    /// batch on. The batch is then not added.
+    pub fn extend(&mut self, batch: &[Detection]) -> Result<(), EvalError> {
+        let row = |(index, detection): (usize, &Detection)| {
+            let fail = |reason: String| EvalError::Detection { index: self.seen as usize + index, reason };
+            row(self.truth, detection).map_err(|problem| {
+                fail(problem.reason(self.truth, batch[index..].iter().map(|d| d.image_id)))
+            })
+        };
+        let rows: Vec<Row> = batch.iter().enumerate().map(row).collect::<Result<_, _>>()?;
+        self.push(&rows);
+        Ok(())
+    }
+
+    /// Adds checked rows.
+    pub(crate) fn push(&mut self, rows: &[Row]) {
+        if self.images.len() == self.truth.images() {
+            self.rows.extend_from_slice(rows);
+        } else {
+            for (row, place) in rows.iter().zip(self.seen..) {
+                if self.images.contains(&row.image) {
+                    self.rows.push(*row);
+                    self.places.push(place);
+                }
+            }
+        }
+        self.seen += rows.len() as u64;
+    }
+
+    /// Number of detections kept.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Place in the input of a row.
+    pub(crate) fn place(&self, row: usize) -> u64 {
+        self.places.get(row).copied().unwrap_or(row as u64)
+    }
+
+    /// Rows by image: where each image's start in the list of rows, and the list; within an image in input order.
+    pub(crate) fn by_image(&self) -> (Vec<u32>, Vec<u32>) {
+        counting_sort(self.rows.iter().map(|row| row.image), self.truth.images())
+    }
+}
+
+/// Places of keys below `count`, sorted by key, equal ones in order: where each key starts (and the end), and the list.
+pub(crate) fn counting_sort(
+    keys: impl ExactSizeIterator<Item = u32> + Clone,
+    count: usize,
+) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0u32; count + 1];
+    for key in keys.clone() {
+        starts[key as usize + 1] += 1;
+    }
+    for key in 0..count {
+        starts[key + 1] += starts[key];
+    }
+    let mut next = starts.clone();
+    let mut places = vec![0u32; keys.len()];
+    for (key, place) in keys.zip(0..) {
+        let slot = &mut next[key as usize];
+        places[*slot as usize] = place;
+        *slot += 1;
+    }
+    (starts, places)
+}
+
+/// Why a detection cannot be scored.
+pub(crate) enum Problem {
+    /// A number, with the message.
+    Number(String),
+    UnknownImage,
+}
+
+impl Problem {
+    /// The message; `image_ids` are those of this detection and the following.
+    pub fn reason(self, truth: &GroundTruth, image_ids: impl Iterator<Item = i64>) -> String {
+        match self {
+            Self::Number(reason) => reason,
+            Self::UnknownImage => format!(
+                "`image_id` {} is no image of {}; were detections and ground truth made from the same set?",
+                first_few(image_ids.filter(|&id| truth.image(id).is_none())),
+                truth.label
+            ),
+        }
+    }
+}
+
+/// Checks a detection and finds its places.
+pub(crate) fn row(truth: &GroundTruth, detection: &Detection) -> Result<Row, Problem> {
+    check_numbers(detection).map_err(Problem::Number)?;
+    let image = truth.image(detection.image_id).ok_or(Problem::UnknownImage)?;
+    let class = truth.class(detection.category_id);
+    Ok(Row { bbox: detection.bbox, score: detection.score, image, class })
+}
+
+/// Refuses a detection whose numbers mean nothing.
+fn check_numbers(detection: &Detection) -> Result<(), String> {
+    check_box(&detection.bbox)?;
+    if !detection.score.is_finite() {
+        return Err(format!("`score` is {}, expected a finite number", detection.score));
+    }
+    Ok(())
 }
 
 /// Writes detections as a JSON list: whole, or not at all.
@@ -53,13 +221,21 @@ pub fn read_detections(path: &Path) -> Result<Vec<Detection>, EvalError> {
 pub fn write_detections(path: &Path, detections: &[Detection]) -> Result<(), EvalError> {
     // serde_json writes NaN as null, which no evaluator reads back.
     for (index, detection) in detections.iter().enumerate() {
-        check_numbers(index, detection)?;
+        check_numbers(detection).map_err(|reason| EvalError::Detection { index, reason })?;
     }
+    write_whole(path, |writer| Ok(serde_json::to_writer(writer, detections)?))
+}
+
+/// Writes a file beside its place and moves it there when it is complete.
+pub(crate) fn write_whole(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
+) -> Result<(), EvalError> {
     let partial = partial_path(path);
     let written = File::create(&partial)
         .and_then(|file| {
             let mut writer = BufWriter::new(file);
-            serde_json::to_writer(&mut writer, detections)?;
+            write(&mut writer)?;
             writer.flush()?;
             writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()
         })
@@ -77,73 +253,4 @@ fn partial_path(path: &Path) -> PathBuf {
     let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
     name.push(format!(".{}.partial", process::id()));
     path.with_file_name(name)
-}
-
-/// What is wrong with a file that did not parse. Reads it again, one entry at a time: the file can be too large to
-/// hold as a tree of JSON values.
-fn explain(bytes: &[u8], error: &serde_json::Error) -> String {
-    if error.is_eof() {
-        return format!("{error}; the file is cut short");
-    }
-    let mut first_bad = None;
-    let mut reader = serde_json::Deserializer::from_slice(bytes);
-    // Its result says nothing new: either a bad entry was found, or the file fails as it did before.
-    let _ = FindBadEntry(&mut first_bad).deserialize(&mut reader);
-    match first_bad {
-        Some((index, reason)) => format!("entry {index} (counted from 0): {reason}"),
-        None if error.is_syntax() => format!("{error}; note that JSON has no NaN or Infinity"),
-        None => error.to_string(),
-    }
-}
-
-/// Finds the first entry of a list that is no detection, and says why.
-struct FindBadEntry<'a>(&'a mut Option<(usize, String)>);
-
-impl<'de> DeserializeSeed<'de> for FindBadEntry<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for FindBadEntry<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of detections")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
-        let mut index = 0;
-        while let Some(entry) = entries.next_element::<Value>()? {
-            if let Some(reason) = what_is_wrong(&entry) {
-                *self.0 = Some((index, reason));
-                break;
-            }
-            index += 1;
-        }
-        while entries.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-}
-
-/// Why an entry is no detection; `None` if it is one.
-fn what_is_wrong(entry: &Value) -> Option<String> {
-    let Some(fields) = entry.as_object() else {
-        return Some(format!("{entry} is no object"));
-    };
-    let is_box = |v: &Value| v.as_array().is_some_and(|b| b.len() == 4 && b.iter().all(Value::is_number));
-    type Test<'a> = (&'a str, &'a dyn Fn(&Value) -> bool, &'a str);
-    let tests: [Test<'_>; 4] = [
-        ("image_id", &Value::is_i64, "an integer"),
-        ("category_id", &Value::is_i64, "an integer"),
-        ("bbox", &is_box, "four numbers: x, y, width, height"),
-        ("score", &Value::is_number, "a number"),
-    ];
-    tests.into_iter().find_map(|(name, is_right, expected)| match fields.get(name) {
-        None => Some(format!("field `{name}` is missing")),
-        Some(value) if !is_right(value) => Some(format!("field `{name}` is {value}, expected {expected}")),
-        Some(_) => None,
-    })
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::protocol::Protocol;
+
 /// An error of reading or scoring detections: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,6 +29,17 @@ pub enum EvalError {
         /// The parser's reason, with line and column.
         reason: String,
     },
+    /// More detections than memory holds.
+    #[error(
+        "{path} may need {} GiB of memory for its detections; score a part of the images at a time with --shard and \
+         join the parts with --merge", bytes >> 30
+    )]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Memory that was asked for.
+        bytes: u64,
+    },
     /// A detection cannot be scored.
     #[error("detection {index} (counted from 0): {reason}")]
     Detection {
@@ -44,9 +57,30 @@ pub enum EvalError {
         reason: String,
     },
     /// A protocol name that does not exist.
-    #[error("`{name}` is no protocol; choose lvis or coco")]
+    #[error("`{name}` is no protocol; choose lvis, lvis-fixed, lvis-pooled or coco")]
     UnknownProtocol {
         /// The name.
         name: String,
+    },
+    /// A cap of detections an image where the protocol has none to choose.
+    #[error("the {protocol} protocol has its own cap of detections; only lvis takes another")]
+    CapHasNoMeaning {
+        /// The protocol.
+        protocol: Protocol,
+    },
+    /// A protocol whose metrics are no means over classes.
+    #[error("the {protocol} protocol cannot be resampled by class; compare with lvis, lvis-fixed or coco")]
+    NoResampling {
+        /// The protocol.
+        protocol: Protocol,
+    },
+    /// Evaluations that differ in more than their detections.
+    #[error("only two or more evaluations of the same ground truth by the same protocol can be compared")]
+    NotComparable,
+    /// Bounds of bins that are no bounds.
+    #[error("bins {bounds:?} do not ascend; give largest image counts, such as 10,100,1000")]
+    Bins {
+        /// As given.
+        bounds: Vec<u64>,
     },
 }

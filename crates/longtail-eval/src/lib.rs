@@ -3,29 +3,45 @@
 //! | module | purpose |
 //! | --- | --- |
 //! | [`report`] | the result: metrics over the set and by class |
-//! | [`protocol`] | the choice of rules, and [`evaluate`] |
-//! | `lvis`, `coco` | what takes part and what is averaged |
+//! | [`protocol`] | the choice of rules |
+//! | [`evaluation`] | detections matched once, and the report made from it; [`evaluate`] does both |
+//! | [`ground_truth`] | ground truth, checked and sorted |
+//! | [`detection`] | detections, one or millions |
+//! | `reading` | files of detections |
 //! | `matching` | detections to ground truth, one image and class at a time |
+//! | `matches` | the same over all images: what takes part, with its outcome |
 //! | `accumulate` | precision and recall of a class over all images |
+//! | `metrics` | what each protocol lists |
+//! | [`bins`] | classes by their training images |
+//! | [`comparison`], `bootstrap` | detectors against each other, with intervals from resampled images |
 //! | `numerics` | thresholds and sums as the references compute them |
-//! | [`detection`] | detections and their files |
 //! | [`mod@look_alikes`] | which classes claim each other's objects |
 //! | [`error`] | what can be wrong with the input |
 
 mod accumulate;
-mod coco;
+pub mod bins;
+mod bootstrap;
+pub mod comparison;
 pub mod detection;
 pub mod error;
-mod input;
+pub mod evaluation;
+pub mod ground_truth;
 pub mod look_alikes;
-mod lvis;
+mod matches;
 mod matching;
+mod metrics;
 mod numerics;
 pub mod protocol;
+mod reading;
 pub mod report;
 
-pub use detection::{Detection, read_detections, write_detections};
+pub use bins::{ClassBins, ImageCounts};
+pub use comparison::{Bootstrap, ClassDifference, Comparison, Difference, compare};
+pub use detection::{Detection, Detections, Shard, write_detections};
 pub use error::EvalError;
+pub use evaluation::{Evaluation, evaluate};
+pub use ground_truth::GroundTruth;
 pub use look_alikes::{LookAlike, look_alikes};
-pub use protocol::{Protocol, evaluate};
+pub use protocol::{MaxDetections, Protocol, Settings};
+pub use reading::read_detections;
 pub use report::{CategoryResult, EvalReport, Metrics, SCHEMA_VERSION};

@@ -2,27 +2,43 @@
 
 use std::{fmt, str::FromStr};
 
-use longtail_data::AnnotationSet;
 use serde::{Deserialize, Serialize};
 
-use crate::{coco, detection::Detection, error::EvalError, input::check, lvis, report::EvalReport};
+use crate::{error::EvalError, matches::Selection, matching::Rules};
 
 /// Rules to score detections by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Protocol {
-    /// LVIS box AP (PyPI `lvis` 0.5.3): federated, at most 300 detections an image.
+    /// LVIS box AP (Gupta et al., CVPR 2019; PyPI `lvis` 0.5.3): federated, at most 300 detections an image.
     Lvis,
-    /// COCO box AP (`pycocotools` 2.0.11): exhaustive, with crowds, 100 detections an image and class.
+    /// LVIS fixed AP (Dave et al., 2021): at most 10,000 detections a class over the data set, any number an image.
+    LvisFixed,
+    /// LVIS pooled AP (Dave et al., 2021): fixed AP's detections, matched by class and ranked in one list, so that
+    /// scores must be comparable across classes.
+    LvisPooled,
+    /// COCO box AP (Lin et al., ECCV 2014; `pycocotools` 2.0.11): exhaustive, with crowds, 100 detections an image
+    /// and class.
     Coco,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Lvis, Self::LvisFixed, Self::LvisPooled, Self::Coco];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lvis => "lvis",
+            Self::LvisFixed => "lvis-fixed",
+            Self::LvisPooled => "lvis-pooled",
+            Self::Coco => "coco",
+        }
+    }
 }
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Lvis => "lvis",
-            Self::Coco => "coco",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -30,28 +46,95 @@ impl FromStr for Protocol {
     type Err = EvalError;
 
     fn from_str(name: &str) -> Result<Self, EvalError> {
-        match name {
-            "lvis" => Ok(Self::Lvis),
-            "coco" => Ok(Self::Coco),
-            _ => Err(EvalError::UnknownProtocol { name: name.to_owned() }),
+        let found = Self::ALL.into_iter().find(|protocol| protocol.name() == name);
+        found.ok_or_else(|| EvalError::UnknownProtocol { name: name.to_owned() })
+    }
+}
+
+/// Most detections of an image under the LVIS protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MaxDetections {
+    /// The protocol's own cap: 300 for LVIS.
+    #[default]
+    Protocol,
+    /// Another.
+    Images(usize),
+    /// None at all.
+    Unlimited,
+}
+
+impl FromStr for MaxDetections {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("none", _) => Ok(Self::Unlimited),
+            (_, Ok(cap)) if cap > 0 => Ok(Self::Images(cap)),
+            _ => Err(format!("`{text}` is no cap; give a number above 0, or none")),
         }
     }
 }
 
-/// Scores detections against ground truth.
-///
-/// # Errors
-/// If a detection or a ground-truth box is not finite or has a negative size, a detection is of an unknown image, ids
-/// are repeated, or the ground truth lacks fields that the protocol needs. Detections of unknown classes are no error:
-/// the references leave them out.
-pub fn evaluate(
-    protocol: Protocol,
-    truth: &AnnotationSet,
-    detections: &[Detection],
-) -> Result<EvalReport, EvalError> {
-    check(truth, detections)?;
-    match protocol {
-        Protocol::Lvis => lvis::evaluate(truth, detections),
-        Protocol::Coco => Ok(coco::evaluate(truth, detections)),
+/// A protocol and how strictly it follows its reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The rules.
+    pub protocol: Protocol,
+    /// Cap of detections an image; only LVIS has a choice.
+    pub max_detections: MaxDetections,
+    /// The references store the id of a matched box, so that id 0 reads as "no match". `true` counts such matches.
+    pub corrected_ids: bool,
+}
+
+/// Detections an image of the LVIS protocol.
+const LVIS_PER_IMAGE: usize = 300;
+/// Detections a class of fixed and pooled AP.
+pub(crate) const FIXED_PER_CLASS: usize = 10_000;
+/// Detections an image and class, of COCO's three recalls; the last is that of all other metrics.
+pub(crate) const COCO_CAPS: [usize; 3] = [1, 10, 100];
+
+impl Settings {
+    /// A protocol as its reference has it.
+    pub fn strict(protocol: Protocol) -> Self {
+        Self { protocol, max_detections: MaxDetections::Protocol, corrected_ids: false }
+    }
+
+    /// Cap of detections an image.
+    pub(crate) fn per_image(self) -> Option<usize> {
+        match (self.protocol, self.max_detections) {
+            (Protocol::Lvis, MaxDetections::Protocol) => Some(LVIS_PER_IMAGE),
+            (Protocol::Lvis, MaxDetections::Images(cap)) => Some(cap),
+            _ => None,
+        }
+    }
+
+    /// The cap in the names of recalls, such as `300` of `AR@300`.
+    pub(crate) fn cap_name(self) -> String {
+        match (self.protocol, self.per_image()) {
+            (Protocol::Lvis, Some(cap)) => cap.to_string(),
+            (Protocol::Lvis, None) => "all".into(),
+            (Protocol::LvisFixed | Protocol::LvisPooled, _) => format!("{FIXED_PER_CLASS}/class"),
+            (Protocol::Coco, _) => COCO_CAPS[2].to_string(),
+        }
+    }
+
+    /// What takes part.
+    ///
+    /// # Errors
+    /// If a cap is given to a protocol that has its own.
+    pub(crate) fn selection(self) -> Result<Selection, EvalError> {
+        if self.protocol != Protocol::Lvis && self.max_detections != MaxDetections::Protocol {
+            return Err(EvalError::CapHasNoMeaning { protocol: self.protocol });
+        }
+        let lvis = self.protocol != Protocol::Coco;
+        let fixed = matches!(self.protocol, Protocol::LvisFixed | Protocol::LvisPooled);
+        Ok(Selection {
+            rules: Rules { crowds: !lvis, ignore_field: lvis, corrected_ids: self.corrected_ids },
+            federated: lvis,
+            per_image: self.per_image(),
+            per_class: fixed.then_some(FIXED_PER_CLASS),
+            per_cell: (!lvis).then_some(COCO_CAPS[2]),
+        })
     }
 }

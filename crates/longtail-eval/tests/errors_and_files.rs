@@ -77,12 +77,12 @@ fn missing_federated_lists_name_the_other_protocol() {
 
 #[test]
 fn protocols_have_names() {
-    for (protocol, name) in [(Protocol::Lvis, "lvis"), (Protocol::Coco, "coco")] {
+    for (protocol, name) in Protocol::ALL.into_iter().zip(["lvis", "lvis-fixed", "lvis-pooled", "coco"]) {
         assert_eq!(protocol.to_string(), name);
         assert_eq!(name.parse::<Protocol>().unwrap(), protocol);
         assert_eq!(serde_json::to_string(&protocol).unwrap(), format!("\"{name}\""));
     }
-    assert_says("voc".parse::<Protocol>(), &["`voc`", "lvis or coco"]);
+    assert_says("voc".parse::<Protocol>(), &["`voc`", "lvis-pooled or coco"]);
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! `longtail eval`
 
+use std::path::Path;
+
 use longtail_data::AnnotationSet;
-use longtail_eval::{EvalReport, evaluate, read_detections};
+use longtail_eval::{
+    ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Settings, Shard,
+};
 
 use crate::{
     Outcome,
@@ -12,9 +16,19 @@ use crate::{
 
 /// Scores detections.
 pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
-    let truth = AnnotationSet::read(&arguments.ground_truth)?;
-    let detections = read_detections(&arguments.detections)?;
-    let mut report = evaluate(arguments.protocol, &truth, &detections)?;
+    let settings = Settings {
+        protocol: arguments.protocol,
+        max_detections: arguments.max_detections.unwrap_or_default(),
+        corrected_ids: arguments.corrected_ids,
+    };
+    let (truth, counts) = ground_truth(&arguments.ground_truth, arguments.frequencies_from.as_deref())?;
+    let bins = match counts {
+        Some(counts) if !arguments.bins.is_empty() => Some(ClassBins::new(counts, arguments.bins.clone())?),
+        _ => None,
+    };
+    let mut detections = Detections::new(&truth, Shard::WHOLE);
+    detections.read(&arguments.detections)?;
+    let mut report = Evaluation::new(&detections, settings)?.report(bins.as_ref());
     report.provenance.insert("detections".into(), arguments.detections.display().to_string());
     match arguments.format {
         Format::Json => printer.data(&serde_json::to_string_pretty(&report)?)?,
@@ -23,6 +37,20 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
         Format::Markdown => printer.data(&markdown(&HEADING, &metrics(&report)))?,
     }
     Ok(Outcome::Done)
+}
+
+/// Reads ground truth; with training annotations, their image counts decide the frequency groups.
+pub fn ground_truth(
+    path: &Path,
+    frequencies_from: Option<&Path>,
+) -> anyhow::Result<(GroundTruth, Option<ImageCounts>)> {
+    let mut set = AnnotationSet::read(path)?;
+    let counts =
+        frequencies_from.map(|path| anyhow::Ok(ImageCounts::of(&AnnotationSet::read(path)?))).transpose()?;
+    if let Some(counts) = &counts {
+        counts.set_frequencies(&mut set)?;
+    }
+    Ok((GroundTruth::new(&set)?, counts))
 }
 
 const HEADING: [&str; 2] = ["metric", "%"];

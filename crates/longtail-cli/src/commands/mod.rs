@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod compare;
 mod completions;
 mod data;
 mod demo;
@@ -28,6 +29,7 @@ pub fn dispatch(arguments: Arguments, printer: &Printer) -> anyhow::Result<Outco
         Command::Explain(command) => explain::run(&command, printer),
         Command::Predict(arguments) => predict::run(&arguments, printer),
         Command::Eval(arguments) => eval::run(&arguments, printer),
+        Command::Compare(arguments) => compare::run(&arguments, printer),
         Command::Report(arguments) => report::run(&arguments, printer),
         Command::Completions { shell } => completions::run(shell, printer),
     }

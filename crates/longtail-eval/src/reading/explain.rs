@@ -1,0 +1,145 @@
+//! The thorough reader: slower, exact about JSON, and it says what is wrong.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+};
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::open;
+use crate::{detection::Detection, error::EvalError};
+
+/// Reads every detection, or explains why not.
+pub(super) fn thorough(path: &Path) -> Result<Vec<Detection>, EvalError> {
+    let parse = |reason: String| EvalError::Parse { path: path.to_owned(), reason };
+    let mut reader = BufReader::with_capacity(1 << 20, open(path)?);
+    let first = loop {
+        let bytes = reader.fill_buf().map_err(|error| parse(unreadable(&error)))?;
+        let Some(&byte) = bytes.first() else {
+            return Err(parse("the file is empty".into()));
+        };
+        if !byte.is_ascii_whitespace() {
+            break byte;
+        }
+        reader.consume(1);
+    };
+    if first == b'{' {
+        return lines(reader, parse);
+    }
+    drop(reader);
+    let io = |source| EvalError::Io { action: "read", path: path.to_owned(), source };
+    let file = File::open(path).map_err(io)?;
+    // SAFETY: the map is read-only and dropped here; a file that shrinks meanwhile is the caller's to avoid.
+    let mapped = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
+    let mut unpacked = Vec::new();
+    let bytes: &[u8] = if mapped.starts_with(&[0x1f, 0x8b]) || mapped.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        open(path)?.read_to_end(&mut unpacked).map_err(|error| parse(unreadable(&error)))?;
+        &unpacked
+    } else {
+        &mapped
+    };
+    serde_json::from_slice(bytes).map_err(|error| parse(explain(bytes, &error)))
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    format!("it cannot be unpacked ({error}); is the compressed file whole?")
+}
+
+/// JSON Lines.
+fn lines(reader: impl BufRead, parse: impl Fn(String) -> EvalError) -> Result<Vec<Detection>, EvalError> {
+    let mut found = Vec::new();
+    for (line, number) in reader.lines().zip(1..) {
+        let line = line.map_err(|error| parse(format!("line {number}: {}", unreadable(&error))))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let value = serde_json::from_str::<Detection>(&line);
+        found.push(value.map_err(|error| {
+            let wrong = serde_json::from_str(&line).ok().and_then(|value| what_is_wrong(&value));
+            let reason = wrong.unwrap_or_else(|| match serde_json::from_str::<Value>(&line) {
+                Err(_) if number == 1 => {
+                    format!("{error}; a list starts with `[`, JSON Lines have an entry a line")
+                }
+                _ => error.to_string(),
+            });
+            parse(format!("line {number}: {reason}"))
+        })?);
+    }
+    Ok(found)
+}
+
+/// What is wrong with a list that did not parse. Reads it again, one entry at a time: the file can be too large to
+/// hold as a tree of JSON values.
+fn explain(bytes: &[u8], error: &serde_json::Error) -> String {
+    if error.is_eof() {
+        return format!("{error}; the file is cut short");
+    }
+    let mut first_bad = None;
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    // Its result says nothing new: either a bad entry was found, or the file fails as it did before.
+    let _ = FindBadEntry(&mut first_bad).deserialize(&mut reader);
+    match first_bad {
+        Some((index, reason)) => format!("entry {index} (counted from 0): {reason}"),
+        None if error.is_syntax() => format!("{error}; note that JSON has no NaN or Infinity"),
+        None => error.to_string(),
+    }
+}
+
+/// Finds the first entry of a list that is no detection, and says why.
+struct FindBadEntry<'a>(&'a mut Option<(usize, String)>);
+
+impl<'de> DeserializeSeed<'de> for FindBadEntry<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for FindBadEntry<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of detections")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        while let Some(entry) = entries.next_element::<Value>()? {
+            if let Some(reason) = what_is_wrong(&entry) {
+                *self.0 = Some((index, reason));
+                break;
+            }
+            index += 1;
+        }
+        while entries.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// Why an entry is no detection; `None` if it is one.
+fn what_is_wrong(entry: &Value) -> Option<String> {
+    let Some(fields) = entry.as_object() else {
+        return Some(format!("{entry} is no object"));
+    };
+    if fields.contains_key("annotations") && fields.contains_key("images") {
+        return Some("this is ground truth (it has `images` and `annotations`), not detections".into());
+    }
+    let is_box = |v: &Value| v.as_array().is_some_and(|b| b.len() == 4 && b.iter().all(Value::is_number));
+    type Test<'a> = (&'a str, &'a dyn Fn(&Value) -> bool, &'a str);
+    let tests: [Test<'_>; 4] = [
+        ("image_id", &Value::is_i64, "an integer"),
+        ("category_id", &Value::is_i64, "an integer"),
+        ("bbox", &is_box, "four numbers: x, y, width, height"),
+        ("score", &Value::is_number, "a number"),
+    ];
+    tests.into_iter().find_map(|(name, is_right, expected)| match fields.get(name) {
+        None => Some(format!("field `{name}` is missing")),
+        Some(value) if !is_right(value) => Some(format!("field `{name}` is {value}, expected {expected}")),
+        Some(_) => None,
+    })
+}
