@@ -51,8 +51,6 @@ pub struct Detections<'a> {
     pub(crate) rows: Vec<Row>,
     /// Images to keep; detections of others are checked and dropped.
     pub(crate) images: Range<u32>,
-    /// Place in the input of each row; empty where nothing was dropped.
-    pub(crate) places: Vec<u64>,
     pub(crate) seen: u64,
 }
 
@@ -98,7 +96,7 @@ impl<'a> Detections<'a> {
     /// None yet.
     pub fn new(truth: &'a GroundTruth, shard: Shard) -> Self {
         let images = shard.images(truth.images());
-        Self { truth, rows: Vec::new(), images, places: Vec::new(), seen: 0 }
+        Self { truth, rows: Vec::new(), images, seen: 0 }
     }
 
     /// Adds a batch.
@@ -123,12 +121,7 @@ impl<'a> Detections<'a> {
         if self.images.len() == self.truth.images() {
             self.rows.extend_from_slice(rows);
         } else {
-            for (row, place) in rows.iter().zip(self.seen..) {
-                if self.images.contains(&row.image) {
-                    self.rows.push(*row);
-                    self.places.push(place);
-                }
-            }
+            self.rows.extend(rows.iter().filter(|row| self.images.contains(&row.image)));
         }
         self.seen += rows.len() as u64;
     }
@@ -141,11 +134,6 @@ impl<'a> Detections<'a> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
-    }
-
-    /// Place in the input of a row.
-    pub(crate) fn place(&self, row: usize) -> u64 {
-        self.places.get(row).copied().unwrap_or(row as u64)
     }
 
     /// Rows by image: where each image's start in the list of rows, and the list; within an image in input order.

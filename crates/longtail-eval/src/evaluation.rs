@@ -67,7 +67,7 @@ impl Evaluation {
                 ap75: all.and_then(|c| c.average_precision(IOU_75..IOU_75 + 1)),
                 ar: all.and_then(Curves::average_recall),
                 ground_truth: by_class.countable[k][0],
-                detections: by_class.rows(k).len() as u64,
+                detections: by_class.len(k) as u64,
             }
         };
         let ids = if self.settings.corrected_ids { "corrected" } else { "strict" };
@@ -107,9 +107,10 @@ pub(crate) struct ClassCurves {
 impl ClassCurves {
     pub fn of(matches: &ByClass<'_>, protocol: Protocol) -> Self {
         let of_class = |class| OfClass {
-            areas: std::array::from_fn(|area| matches.curves(class, area, None)),
-            caps: std::array::from_fn(|cap| {
-                (protocol == Protocol::Coco).then(|| matches.curves(class, 0, Some(COCO_CAPS[cap]))).flatten()
+            areas: matches.curves(class),
+            caps: std::array::from_fn(|cap| match protocol {
+                Protocol::Coco => matches.capped_curves(class, COCO_CAPS[cap]),
+                _ => None,
             }),
         };
         Self { by_class: (0..matches.classes()).into_par_iter().map(of_class).collect() }

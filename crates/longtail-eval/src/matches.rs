@@ -29,8 +29,6 @@ pub(crate) struct Selection {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Matched {
     pub score: f64,
-    /// Place in the input; breaks ties where a class is capped.
-    pub place: u64,
     /// Place of the image.
     pub image: u32,
     /// Place of the class.
@@ -48,9 +46,10 @@ pub(crate) struct Countable {
 }
 
 /// All outcomes: by image, class, then descending score.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, PartialEq, Default)]
 pub(crate) struct Matches {
-    pub rows: Vec<Matched>,
+    /// In parts, as they were made; together they can be large.
+    pub parts: Vec<Vec<Matched>>,
     pub countable: Vec<Countable>,
 }
 
@@ -63,63 +62,91 @@ impl Matches {
         let kept = selection.per_class.map(|cap| best_of_classes(detections, cap));
         let images: Vec<u32> = detections.images.clone().collect();
         // Enough images at once that the memory of a task is worth its start.
-        let parts: Vec<Self> = images
+        let parts: Vec<(Vec<Matched>, Vec<Countable>)> = images
             .par_chunks(64)
             .map(|images| {
-                let mut task = Task::new(truth, selection);
+                let rows_of =
+                    |image: u32| &order[starts[image as usize] as usize..starts[image as usize + 1] as usize];
+                let most = images.iter().map(|&image| rows_of(image).len()).sum();
+                let mut task = Task::new(truth, selection, most);
                 for &image in images {
-                    let rows = &order[starts[image as usize] as usize..starts[image as usize + 1] as usize];
                     let lists =
                         federated.map(|f| (&f.negative[image as usize], &f.not_exhaustive[image as usize]));
-                    task.match_image(detections, image, rows, kept.as_deref(), lists);
+                    task.match_image(detections, image, rows_of(image), kept.as_deref(), lists);
                 }
-                task.found
+                (task.found, task.countable)
             })
             .collect();
-        let mut all = Self {
-            rows: Vec::with_capacity(parts.iter().map(|p| p.rows.len()).sum()),
-            countable: Vec::with_capacity(parts.iter().map(|p| p.countable.len()).sum()),
-        };
-        for part in parts {
-            all.rows.extend(part.rows);
-            all.countable.extend(part.countable);
+        let mut all = Self::default();
+        for (rows, countable) in parts {
+            all.parts.push(rows);
+            all.countable.extend(countable);
         }
         Ok(all)
     }
 
+    /// All rows.
+    pub fn rows(&self) -> impl Iterator<Item = &Matched> + Clone {
+        self.parts.iter().flatten()
+    }
+
     /// Rows by class, and the countable boxes of each by area range.
     pub fn by_class(&self, classes: usize) -> ByClass<'_> {
-        let (starts, order) = counting_sort(self.rows.iter().map(|row| row.class), classes);
+        let mut starts = vec![0usize; classes + 1];
+        self.rows().for_each(|row| starts[row.class as usize + 1] += 1);
+        for class in 0..classes {
+            starts[class + 1] += starts[class];
+        }
+        let mut rows: Vec<Option<&Matched>> = vec![None; starts[classes]];
+        let mut next = starts.clone();
+        for row in self.rows() {
+            let slot = &mut next[row.class as usize];
+            rows[*slot] = Some(row);
+            *slot += 1;
+        }
         let mut countable = vec![[0u64; AREAS.len()]; classes];
         for cell in &self.countable {
             for (sum, count) in countable[cell.class as usize].iter_mut().zip(cell.count) {
                 *sum += u64::from(count);
             }
         }
-        ByClass { rows: &self.rows, starts, order, countable }
+        ByClass { rows, starts, countable }
     }
 }
 
 /// [`Matches`] by class.
 pub(crate) struct ByClass<'a> {
-    rows: &'a [Matched],
-    starts: Vec<u32>,
-    order: Vec<u32>,
+    /// All are there.
+    rows: Vec<Option<&'a Matched>>,
+    starts: Vec<usize>,
     /// By class and area range.
     pub countable: Vec<[u64; AREAS.len()]>,
 }
 
 impl<'a> ByClass<'a> {
     /// Rows of a class by ascending image, then descending score.
-    pub fn rows(&self, class: usize) -> impl ExactSizeIterator<Item = &'a Matched> + Clone + '_ {
-        let range = self.starts[class] as usize..self.starts[class + 1] as usize;
-        self.order[range].iter().map(|&row| &self.rows[row as usize])
+    pub fn rows(&self, class: usize) -> impl Iterator<Item = &'a Matched> + Clone + '_ {
+        self.rows[self.starts[class]..self.starts[class + 1]].iter().copied().flatten()
     }
 
-    /// Curves of a class in an area range; `None` without countable ground truth.
-    pub fn curves(&self, class: usize, area: usize, per_cell: Option<usize>) -> Option<Curves> {
-        let countable = self.countable[class][area];
-        (countable > 0).then(|| Curves::of(&sorted(self.rows(class), per_cell), area, countable))
+    /// Number of rows of a class.
+    pub fn len(&self, class: usize) -> usize {
+        self.starts[class + 1] - self.starts[class]
+    }
+
+    /// Curves of a class in every area range; `None` where there is no countable ground truth.
+    pub fn curves(&self, class: usize) -> [Option<Curves>; AREAS.len()] {
+        let rows = sorted(self.rows(class), None);
+        std::array::from_fn(|area| {
+            let countable = self.countable[class][area];
+            (countable > 0).then(|| Curves::of(&rows, area, countable))
+        })
+    }
+
+    /// The same over all areas, with the best `per_cell` detections of each image.
+    pub fn capped_curves(&self, class: usize, per_cell: usize) -> Option<Curves> {
+        let countable = self.countable[class][0];
+        (countable > 0).then(|| Curves::of(&sorted(self.rows(class), Some(per_cell)), 0, countable))
     }
 
     /// Number of classes.
@@ -173,27 +200,32 @@ struct Task<'a> {
     truth: &'a GroundTruth,
     selection: Selection,
     matcher: Matcher,
-    found: Matches,
+    found: Vec<Matched>,
+    countable: Vec<Countable>,
     /// By class: the last image (plus 1) in which it is scored, and in which it is open.
     scored: Vec<u32>,
     open: Vec<u32>,
     truths: Vec<TruthBox>,
     rows: Vec<u32>,
+    /// Class, score and place in the list of rows of what is scored.
+    keys: Vec<(u32, f64, u32)>,
     boxes: Vec<[f64; 4]>,
     outcomes: Vec<[Outcome; AREAS.len()]>,
 }
 
 impl<'a> Task<'a> {
-    fn new(truth: &'a GroundTruth, selection: Selection) -> Self {
+    fn new(truth: &'a GroundTruth, selection: Selection, most: usize) -> Self {
         Self {
             truth,
             selection,
             matcher: Matcher::new(selection.rules),
-            found: Matches { rows: Vec::new(), countable: Vec::new() },
+            found: Vec::with_capacity(most),
+            countable: Vec::new(),
             scored: vec![0; truth.classes.len()],
             open: vec![0; truth.classes.len()],
             truths: Vec::new(),
             rows: Vec::new(),
+            keys: Vec::new(),
             boxes: Vec::new(),
             outcomes: Vec::new(),
         }
@@ -229,41 +261,35 @@ impl<'a> Task<'a> {
             self.rows.sort_by(|&a, &b| descending(row(a).score, row(b).score));
             self.rows.truncate(cap);
         }
-        let scored = &self.scored;
-        self.rows.retain(|&place| {
-            let Row { class, bbox, .. } = row(place);
-            *class != UNKNOWN
-                && kept.is_none_or(|kept| kept[place as usize])
-                && (lists.is_none() || (scored[*class as usize] == stamp && counts(bbox[2] * bbox[3])))
-        });
-        self.rows.sort_by(|&a, &b| {
-            let (a, b) = (row(a), row(b));
-            a.class.cmp(&b.class).then(descending(a.score, b.score))
-        });
+        let (scored, rows) = (&self.scored, &self.rows);
+        self.keys.clear();
+        self.keys.extend((0u32..).zip(rows).filter_map(|(place, &index)| {
+            let Row { class, bbox, score, .. } = row(index);
+            let takes_part = *class != UNKNOWN
+                && kept.is_none_or(|kept| kept[index as usize])
+                && (lists.is_none() || (scored[*class as usize] == stamp && counts(bbox[2] * bbox[3])));
+            takes_part.then_some((*class, *score, place))
+        }));
+        self.keys.sort_unstable_by(|a, b| a.0.cmp(&b.0).then(descending(a.1, b.1)).then(a.2.cmp(&b.2)));
 
         let (mut d, mut t) = (0, 0);
         loop {
-            let next_row = self.rows.get(d).map(|&place| row(place).class);
+            let next_row = self.keys.get(d).map(|key| key.0);
             let next_truth = self.truths.get(t).map(|truth| truth.class);
             let Some(class) = next_row.into_iter().chain(next_truth).min() else { break };
-            let of_row = self.rows[d..].iter().take_while(|&&place| row(place).class == class).count();
+            let of_row = self.keys[d..].iter().take_while(|key| key.0 == class).count();
             let of_truth = self.truths[t..].iter().take_while(|truth| truth.class == class).count();
-            let cell = &self.rows[d..d + of_row.min(self.selection.per_cell.unwrap_or(usize::MAX))];
+            let cell = &self.keys[d..d + of_row.min(self.selection.per_cell.unwrap_or(usize::MAX))];
             self.boxes.clear();
-            self.boxes.extend(cell.iter().map(|&place| row(place).bbox));
+            self.boxes.extend(cell.iter().map(|key| row(self.rows[key.2 as usize]).bbox));
             self.outcomes.clear();
             let open = lists.is_some() && self.open[class as usize] == stamp;
             let truths = &self.truths[t..t + of_truth];
             let count = self.matcher.match_cell(&self.boxes, truths, open, &mut self.outcomes);
-            self.found.rows.extend(cell.iter().zip(&self.outcomes).map(|(&place, &outcomes)| Matched {
-                score: row(place).score,
-                place: detections.place(place as usize),
-                image,
-                class,
-                outcomes,
-            }));
+            let matched = |(&(_, score, _), &outcomes)| Matched { score, image, class, outcomes };
+            self.found.extend(cell.iter().zip(&self.outcomes).map(matched));
             if count != [0; AREAS.len()] {
-                self.found.countable.push(Countable { image, class, count });
+                self.countable.push(Countable { image, class, count });
             }
             d += of_row;
             t += of_truth;

@@ -73,7 +73,7 @@ pub(crate) fn pooled(evaluation: &Evaluation, matches: &ByClass<'_>) -> Metrics 
     let pool = |member: &dyn Fn(usize) -> bool, area: usize| {
         let countable: u64 =
             (0..matches.classes()).filter(|&k| member(k)).map(|k| matches.countable[k][area]).sum();
-        let rows = evaluation.matches.rows.iter().filter(|row| member(row.class as usize));
+        let rows = evaluation.matches.rows().filter(|row| member(row.class as usize));
         (countable > 0).then(|| Curves::of(&sorted(rows, None), area, countable))
     };
     let areas: [Option<Curves>; AREA_LETTERS.len()] = std::array::from_fn(|area| pool(&|_| true, area));

@@ -28,7 +28,10 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
     };
     let mut detections = Detections::new(&truth, Shard::WHOLE);
     detections.read(&arguments.detections)?;
-    let mut report = Evaluation::new(&detections, settings)?.report(bins.as_ref());
+    let evaluation = Evaluation::new(&detections, settings)?;
+    // Millions of detections are the largest part of the memory.
+    drop(detections);
+    let mut report = evaluation.report(bins.as_ref());
     report.provenance.insert("detections".into(), arguments.detections.display().to_string());
     match arguments.format {
         Format::Json => printer.data(&serde_json::to_string_pretty(&report)?)?,

@@ -18,16 +18,16 @@ pub(super) enum Separator {
     Newline,
 }
 
-/// A run of entries that starts at one, and either ends after a separator or, with `last`, ends the file.
+/// A run of entries that starts at one, and either ends after a separator or, with `last`, ends the file; they are
+/// appended to `found`.
 pub(super) fn parse_run<T>(
     bytes: &[u8],
     separator: Separator,
     last: bool,
     convert: impl Fn(&Detection) -> Option<T>,
-) -> Result<Vec<T>, Unusual> {
+    found: &mut Vec<T>,
+) -> Result<(), Unusual> {
     let mut cursor = Cursor { bytes, at: 0 };
-    // Entries are seldom shorter than 80 bytes.
-    let mut found = Vec::with_capacity(bytes.len() / 80);
     loop {
         found.push(convert(&cursor.entry()?).ok_or(Unusual)?);
         cursor.skip_space();
@@ -36,16 +36,16 @@ pub(super) fn parse_run<T>(
                 cursor.at += 1;
                 cursor.skip_space();
                 if cursor.peek().is_none() && !last {
-                    return Ok(found);
+                    return Ok(());
                 }
             }
             (Separator::Comma, Some(b']')) if last => {
                 cursor.at += 1;
                 cursor.skip_space();
-                return if cursor.peek().is_none() { Ok(found) } else { Err(Unusual) };
+                return if cursor.peek().is_none() { Ok(()) } else { Err(Unusual) };
             }
             (Separator::Newline, Some(b'{')) => {}
-            (Separator::Newline, None) => return Ok(found),
+            (Separator::Newline, None) => return Ok(()),
             _ => return Err(Unusual),
         }
     }
@@ -250,7 +250,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Vec<Detection>, Unusual> {
-        parse_run(text.as_bytes(), Separator::Comma, true, |d| Some(*d))
+        let mut found = Vec::new();
+        parse_run(text.as_bytes(), Separator::Comma, true, |d| Some(*d), &mut found).map(|()| found)
     }
 
     fn with_score(score: &str) -> Result<f64, Unusual> {

@@ -36,7 +36,7 @@ impl Detections<'_> {
     /// detection is of an unknown image, is not finite or has a negative size; if memory runs out. Nothing is added
     /// then.
     pub fn read(&mut self, path: &Path) -> Result<(), EvalError> {
-        let (rows, places, seen) = (self.rows.len(), self.places.len(), self.seen);
+        let (rows, seen) = (self.rows.len(), self.seen);
         if self.images.len() == self.truth.images() {
             let bytes = path.metadata().map_or(0, |m| m.len());
             // Pages that are never touched cost nothing.
@@ -46,10 +46,9 @@ impl Detections<'_> {
             })?;
         }
         let truth = self.truth;
-        let fast = stream(path, |detection| row(truth, detection).ok(), |rows| self.push(&rows))?;
+        let fast = stream(path, |detection| row(truth, detection).ok(), |rows| self.push(rows))?;
         if fast.is_err() {
             self.rows.truncate(rows);
-            self.places.truncate(places);
             self.seen = seen;
             let batch = thorough(path)?;
             self.extend(&batch)?;
@@ -64,7 +63,7 @@ impl Detections<'_> {
 /// If the file cannot be read or is no such list; the message names the entry and field, or has line and column.
 pub fn read_detections(path: &Path) -> Result<Vec<Detection>, EvalError> {
     let mut all = Vec::new();
-    match stream(path, |detection| Some(*detection), |found| all.extend(found))? {
+    match stream(path, |detection| Some(*detection), |found| all.extend_from_slice(found))? {
         Ok(()) => Ok(all),
         Err(Unusual) => thorough(path),
     }
@@ -88,13 +87,15 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>, EvalError> {
 fn stream<T: Send>(
     path: &Path,
     convert: impl Fn(&Detection) -> Option<T> + Sync,
-    mut found: impl FnMut(Vec<T>),
+    mut found: impl FnMut(&[T]),
 ) -> Result<Result<(), Unusual>, EvalError> {
     let io = |source| EvalError::Io { action: "read", path: path.to_owned(), source };
     let mut reader = open(path)?;
     let block = RUN * rayon::current_num_threads();
     let mut buffer: Vec<u8> = Vec::with_capacity(block + RUN);
     let mut separator = None;
+    // Fresh memory costs more than parsing into it: what the runs find goes to the same places every time.
+    let mut found_by_run: Vec<Vec<T>> = Vec::new();
     loop {
         let rest = buffer.len();
         // Compressed data that is cut short is for the thorough reader to explain.
@@ -141,16 +142,21 @@ fn stream<T: Send>(
             next += RUN;
         }
         bounds.push(end);
-        let parse = |run: &[usize]| {
-            let last = last && run[1] == end;
-            parse_run(&buffer[run[0]..run[1]], separator, last, &convert)
-        };
-        let runs: Vec<_> = bounds.par_windows(2).map(parse).collect();
-        for run in runs {
-            match run {
-                Ok(rows) => found(rows),
-                Err(unusual) => return Ok(Err(unusual)),
+        found_by_run.resize_with(found_by_run.len().max(bounds.len() - 1), Vec::new);
+        let runs: Vec<Result<(), Unusual>> = bounds
+            .par_windows(2)
+            .zip(&mut found_by_run)
+            .map(|(run, rows)| {
+                rows.clear();
+                let last = last && run[1] == end;
+                parse_run(&buffer[run[0]..run[1]], separator, last, &convert, rows)
+            })
+            .collect();
+        for (run, rows) in runs.iter().zip(&found_by_run) {
+            if run.is_err() {
+                return Ok(Err(Unusual));
             }
+            found(rows);
         }
         if last {
             return Ok(Ok(()));
