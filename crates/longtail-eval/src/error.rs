@@ -68,6 +68,28 @@ pub enum EvalError {
         /// The protocol.
         protocol: Protocol,
     },
+    /// A protocol that caps detections over all images.
+    #[error(
+        "the {protocol} protocol keeps the best detections of a class over all images, which no part knows; run it whole"
+    )]
+    NoShards {
+        /// The protocol.
+        protocol: Protocol,
+    },
+    /// A file that is no part of an evaluation.
+    #[error("{path}: {reason}")]
+    Partial {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Parts that do not make a whole.
+    #[error("the parts of the evaluation cannot be joined: {reason}")]
+    Parts {
+        /// Why.
+        reason: String,
+    },
     /// A protocol whose metrics are no means over classes.
     #[error("the {protocol} protocol cannot be resampled by class; compare with lvis, lvis-fixed or coco")]
     NoResampling {

@@ -2,6 +2,7 @@
 
 use longtail_data::{AnnotationSet, FrequencyGroup};
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde::{Deserialize, Serialize};
 
 use crate::error::EvalError;
 
@@ -15,7 +16,7 @@ pub(crate) const UNKNOWN: u32 = u32::MAX;
 const TABLE: i64 = 1 << 22;
 
 /// A class of the ground truth.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Class {
     pub id: i64,
     pub name: String,

@@ -14,6 +14,7 @@
 //! | `metrics` | what each protocol lists |
 //! | [`bins`] | classes by their training images |
 //! | [`comparison`], `bootstrap` | detectors against each other, with intervals from resampled images |
+//! | [`partial`] | evaluations split over machines |
 //! | `numerics` | thresholds and sums as the references compute them |
 //! | [`mod@look_alikes`] | which classes claim each other's objects |
 //! | [`error`] | what can be wrong with the input |
@@ -31,6 +32,7 @@ mod matches;
 mod matching;
 mod metrics;
 mod numerics;
+pub mod partial;
 pub mod protocol;
 mod reading;
 pub mod report;
@@ -42,6 +44,7 @@ pub use error::EvalError;
 pub use evaluation::{Evaluation, evaluate};
 pub use ground_truth::GroundTruth;
 pub use look_alikes::{LookAlike, look_alikes};
+pub use partial::Partial;
 pub use protocol::{MaxDetections, Protocol, Settings};
 pub use reading::read_detections;
 pub use report::{CategoryResult, EvalReport, Metrics, SCHEMA_VERSION};

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use anyhow::bail;
 use longtail_data::AnnotationSet;
 use longtail_eval::{
-    ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Settings, Shard,
+    ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Partial, Settings, Shard,
 };
 
 use crate::{
@@ -14,25 +15,17 @@ use crate::{
     tables::{markdown, text},
 };
 
-/// Scores detections.
+/// Scores detections, a part of them, or joins parts.
 pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
-    let settings = Settings {
-        protocol: arguments.protocol,
-        max_detections: arguments.max_detections.unwrap_or_default(),
-        corrected_ids: arguments.corrected_ids,
+    let report = if arguments.merge.is_empty() {
+        match score(arguments)? {
+            Some(report) => report,
+            None => return Ok(Outcome::Done),
+        }
+    } else {
+        let parts = arguments.merge.iter().map(|path| Partial::read(path)).collect::<Result<_, _>>()?;
+        Partial::merge(parts)?.report(None)
     };
-    let (truth, counts) = ground_truth(&arguments.ground_truth, arguments.frequencies_from.as_deref())?;
-    let bins = match counts {
-        Some(counts) if !arguments.bins.is_empty() => Some(ClassBins::new(counts, arguments.bins.clone())?),
-        _ => None,
-    };
-    let mut detections = Detections::new(&truth, Shard::WHOLE);
-    detections.read(&arguments.detections)?;
-    let evaluation = Evaluation::new(&detections, settings)?;
-    // Millions of detections are the largest part of the memory.
-    drop(detections);
-    let mut report = evaluation.report(bins.as_ref());
-    report.provenance.insert("detections".into(), arguments.detections.display().to_string());
     match arguments.format {
         Format::Json => printer.data(&serde_json::to_string_pretty(&report)?)?,
         Format::Csv => printer.data(&classes_csv(&report)?)?,
@@ -40,6 +33,37 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
         Format::Markdown => printer.data(&markdown(&HEADING, &metrics(&report)))?,
     }
     Ok(Outcome::Done)
+}
+
+/// The report, or `None` where a part was written instead.
+fn score(arguments: &Eval) -> anyhow::Result<Option<EvalReport>> {
+    let required = (arguments.protocol, &arguments.ground_truth, &arguments.detections);
+    let (Some(protocol), Some(truth), Some(path)) = required else {
+        bail!("--protocol, --ground-truth and --detections are needed, or --merge");
+    };
+    let settings = Settings {
+        protocol,
+        max_detections: arguments.max_detections.unwrap_or_default(),
+        corrected_ids: arguments.corrected_ids,
+    };
+    let (truth, counts) = ground_truth(truth, arguments.frequencies_from.as_deref())?;
+    let bins = match counts {
+        Some(counts) if !arguments.bins.is_empty() => Some(ClassBins::new(counts, arguments.bins.clone())?),
+        _ => None,
+    };
+    let shard = arguments.shard.unwrap_or(Shard::WHOLE);
+    let mut detections = Detections::new(&truth, shard);
+    detections.read(path)?;
+    if let Some(partial) = &arguments.partial {
+        Partial::new(&detections, shard, settings)?.write(partial)?;
+        return Ok(None);
+    }
+    let evaluation = Evaluation::new(&detections, settings)?;
+    // Millions of detections are the largest part of the memory.
+    drop(detections);
+    let mut report = evaluation.report(bins.as_ref());
+    report.provenance.insert("detections".into(), path.display().to_string());
+    Ok(Some(report))
 }
 
 /// Reads ground truth; with training annotations, their image counts decide the frequency groups.
