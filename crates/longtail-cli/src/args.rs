@@ -271,6 +271,8 @@ or compressed (.gz, .zst).
 Examples:
   longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json.gz --format json
   longtail eval --protocol lvis-fixed --ground-truth lvis_v1_val.json --detections results.jsonl
+  longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json \\
+      --errors --look-alikes --calibration
   longtail eval --protocol coco --ground-truth val.json --detections results.json \\
       --frequencies-from train.json --bins 10,100,1000
   longtail eval --protocol lvis --ground-truth val.json --detections results.json --shard 1/2 --partial 1.safetensors
@@ -291,6 +293,15 @@ pub struct Eval {
     /// File for the part's outcomes
     #[arg(long, value_name = "FILE", requires = "shard")]
     pub partial: Option<PathBuf>,
+    /// Also say what is wrong with the detections and what each kind of error costs (TIDE), by frequency group
+    #[arg(long, conflicts_with_all = ["merge", "shard"])]
+    pub errors: bool,
+    /// Also list the pairs of classes of which one claims the other's objects, those across frequency groups first
+    #[arg(long, conflicts_with_all = ["merge", "shard"])]
+    pub look_alikes: bool,
+    /// Also compare scores with the share of detections that are right, by frequency group
+    #[arg(long, conflicts_with = "shard")]
+    pub calibration: bool,
     /// Join all parts of an evaluation, to the same bits as one run
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub merge: Vec<PathBuf>,

@@ -194,7 +194,7 @@ pub(crate) fn row(truth: &GroundTruth, detection: &Detection) -> Result<Row, Pro
 }
 
 /// Refuses a detection whose numbers mean nothing.
-fn check_numbers(detection: &Detection) -> Result<(), String> {
+pub(crate) fn check_numbers(detection: &Detection) -> Result<(), String> {
     check_box(&detection.bbox)?;
     if !detection.score.is_finite() {
         return Err(format!("`score` is {}, expected a finite number", detection.score));

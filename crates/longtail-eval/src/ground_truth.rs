@@ -211,7 +211,7 @@ pub(crate) fn check_box(bbox: &[f64; 4]) -> Result<(), String> {
 }
 
 /// Refuses repeated ids: the references keep the last entry of an id without a word.
-fn unique(what: &str, ids: impl Iterator<Item = i64>) -> Result<(), String> {
+pub(crate) fn unique(what: &str, ids: impl Iterator<Item = i64>) -> Result<(), String> {
     let mut seen = FxHashSet::default();
     let mut repeated = ids.filter(|&id| !seen.insert(id)).peekable();
     if repeated.peek().is_none() {

@@ -16,15 +16,19 @@
 //! | [`comparison`], `bootstrap` | detectors against each other, with intervals from resampled images |
 //! | [`partial`] | evaluations split over machines |
 //! | `numerics` | thresholds and sums as the references compute them |
+//! | [`calibration`] | how far scores are from the share of right detections |
 //! | [`mod@look_alikes`] | which classes claim each other's objects |
+//! | [`errors`] | what kinds of errors there are, and what each costs |
 //! | [`error`] | what can be wrong with the input |
 
 mod accumulate;
 pub mod bins;
 mod bootstrap;
+pub mod calibration;
 pub mod comparison;
 pub mod detection;
 pub mod error;
+pub mod errors;
 pub mod evaluation;
 pub mod ground_truth;
 pub mod look_alikes;
@@ -38,9 +42,11 @@ mod reading;
 pub mod report;
 
 pub use bins::{ClassBins, ImageCounts};
+pub use calibration::{Calibration, Reliability, calibration};
 pub use comparison::{Bootstrap, ClassDifference, Comparison, Difference, compare};
 pub use detection::{Detection, Detections, Shard, write_detections};
 pub use error::EvalError;
+pub use errors::{ErrorKind, ErrorOptions, ErrorReport, error_analysis};
 pub use evaluation::{Evaluation, evaluate};
 pub use ground_truth::GroundTruth;
 pub use look_alikes::{LookAlike, look_alikes};

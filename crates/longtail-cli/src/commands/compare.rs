@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use longtail_eval::{
-    Bootstrap, ClassDifference, Comparison, Detections, Difference, Evaluation, Settings, Shard, compare,
+    Bootstrap, ClassDifference, Comparison, Detections, Difference, Evaluation, GroundTruth, Settings, Shard,
+    compare,
 };
 use serde_json::json;
 
@@ -19,7 +20,8 @@ use crate::{
 
 /// Scores all files, resamples the images, and prints what differs.
 pub fn run(arguments: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
-    let (truth, _) = ground_truth(&arguments.ground_truth, arguments.frequencies_from.as_deref())?;
+    let (set, _) = ground_truth(&arguments.ground_truth, arguments.frequencies_from.as_deref())?;
+    let truth = GroundTruth::new(&set)?;
     let settings = Settings::strict(arguments.protocol);
     let evaluation = |path: &PathBuf| {
         let mut detections = Detections::new(&truth, Shard::WHOLE);

@@ -6,37 +6,58 @@ use anyhow::bail;
 use longtail_data::AnnotationSet;
 use longtail_eval::{
     ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Partial, Settings, Shard,
+    calibration,
 };
+
+use serde::Serialize;
 
 use crate::{
     Outcome,
     args::{Eval, Format},
+    commands::analysis::Analyses,
     printer::Printer,
     tables::{markdown, text},
 };
 
 /// Scores detections, a part of them, or joins parts.
 pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
-    let report = if arguments.merge.is_empty() {
+    let (evaluation, report, mut analyses) = if arguments.merge.is_empty() {
         match score(arguments)? {
-            Some(report) => report,
+            Some(scored) => scored,
             None => return Ok(Outcome::Done),
         }
     } else {
         let parts = arguments.merge.iter().map(|path| Partial::read(path)).collect::<Result<_, _>>()?;
-        Partial::merge(parts)?.report(None)
+        let evaluation = Partial::merge(parts)?;
+        let report = evaluation.report(None);
+        (evaluation, report, Analyses::default())
     };
+    analyses.calibration = arguments.calibration.then(|| calibration(&evaluation));
     match arguments.format {
-        Format::Json => printer.data(&serde_json::to_string_pretty(&report)?)?,
+        Format::Json => {
+            #[derive(Serialize)]
+            struct Everything<'a> {
+                #[serde(flatten)]
+                report: &'a EvalReport,
+                #[serde(flatten)]
+                analyses: &'a Analyses,
+            }
+            let everything = Everything { report: &report, analyses: &analyses };
+            printer.data(&serde_json::to_string_pretty(&everything)?)?;
+        }
         Format::Csv => printer.data(&classes_csv(&report)?)?,
-        Format::Text => printer.data(&text(&HEADING, &metrics(&report)))?,
-        Format::Markdown => printer.data(&markdown(&HEADING, &metrics(&report)))?,
+        Format::Text | Format::Markdown => {
+            let table = if arguments.format == Format::Text { text } else { markdown };
+            let mut parts = vec![table(&HEADING, &metrics(&report))];
+            parts.extend(analyses.tables(table));
+            printer.data(&parts.join("\n\n"))?;
+        }
     }
     Ok(Outcome::Done)
 }
 
-/// The report, or `None` where a part was written instead.
-fn score(arguments: &Eval) -> anyhow::Result<Option<EvalReport>> {
+/// What there is to print, or `None` where a part was written instead.
+fn score(arguments: &Eval) -> anyhow::Result<Option<(Evaluation, EvalReport, Analyses)>> {
     let required = (arguments.protocol, &arguments.ground_truth, &arguments.detections);
     let (Some(protocol), Some(truth), Some(path)) = required else {
         bail!("--protocol, --ground-truth and --detections are needed, or --merge");
@@ -46,11 +67,8 @@ fn score(arguments: &Eval) -> anyhow::Result<Option<EvalReport>> {
         max_detections: arguments.max_detections.unwrap_or_default(),
         corrected_ids: arguments.corrected_ids,
     };
-    let (truth, counts) = ground_truth(truth, arguments.frequencies_from.as_deref())?;
-    let bins = match counts {
-        Some(counts) if !arguments.bins.is_empty() => Some(ClassBins::new(counts, arguments.bins.clone())?),
-        _ => None,
-    };
+    let (set, counts) = ground_truth(truth, arguments.frequencies_from.as_deref())?;
+    let truth = GroundTruth::new(&set)?;
     let shard = arguments.shard.unwrap_or(Shard::WHOLE);
     let mut detections = Detections::new(&truth, shard);
     detections.read(path)?;
@@ -61,23 +79,29 @@ fn score(arguments: &Eval) -> anyhow::Result<Option<EvalReport>> {
     let evaluation = Evaluation::new(&detections, settings)?;
     // Millions of detections are the largest part of the memory.
     drop(detections);
+    let wanted = (arguments.errors, arguments.look_alikes);
+    let analyses = Analyses::of(&set, counts.as_ref(), path, protocol, wanted)?;
+    let bins = match counts {
+        Some(counts) if !arguments.bins.is_empty() => Some(ClassBins::new(counts, arguments.bins.clone())?),
+        _ => None,
+    };
     let mut report = evaluation.report(bins.as_ref());
     report.provenance.insert("detections".into(), path.display().to_string());
-    Ok(Some(report))
+    Ok(Some((evaluation, report, analyses)))
 }
 
 /// Reads ground truth; with training annotations, their image counts decide the frequency groups.
 pub fn ground_truth(
     path: &Path,
     frequencies_from: Option<&Path>,
-) -> anyhow::Result<(GroundTruth, Option<ImageCounts>)> {
+) -> anyhow::Result<(AnnotationSet, Option<ImageCounts>)> {
     let mut set = AnnotationSet::read(path)?;
     let counts =
         frequencies_from.map(|path| anyhow::Ok(ImageCounts::of(&AnnotationSet::read(path)?))).transpose()?;
     if let Some(counts) = &counts {
         counts.set_frequencies(&mut set)?;
     }
-    Ok((GroundTruth::new(&set)?, counts))
+    Ok((set, counts))
 }
 
 const HEADING: [&str; 2] = ["metric", "%"];

@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod analysis;
 mod compare;
 mod completions;
 mod data;
