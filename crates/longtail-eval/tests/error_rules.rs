@@ -133,6 +133,34 @@ fn a_taken_box_at_exactly_the_foreground_iou_is_misplaced() {
 }
 
 #[test]
+fn of_equal_overlaps_the_first_box_in_the_file_is_matched() {
+    // Both boxes overlap the first detection by 0.6; the second detection is on the one or the other.
+    let (left, right) = ([0.0, 0.0, 100.0, 100.0], [50.0, 0.0, 100.0, 100.0]);
+    let middle = detection(1, 1, [25.0, 0.0, 100.0, 100.0], 0.9);
+    let on = |bbox| [middle, detection(1, 1, bbox, 0.8)];
+    let truth = one_image(&[(1, left), (1, right)]);
+    assert_eq!(analyse(&truth, &on(right)).counts.correct, 2);
+    let report = analyse(&truth, &on(left));
+    assert_eq!((report.counts.correct, counts(&report)), (1, [0, 0, 0, 1, 0, 1]));
+}
+
+#[test]
+fn exactly_the_background_iou_is_near_for_the_own_class_only() {
+    let tenth = [0.0, 0.0, 10.0, 100.0];
+    let truth = one_image(&[(1, BOX)]);
+    assert_eq!(counts(&analyse(&truth, &[detection(1, 1, tenth, 0.5)])), [0, 1, 0, 0, 0, 0]);
+    assert_eq!(counts(&analyse(&truth, &[detection(1, 2, tenth, 0.5)])), [0, 0, 0, 0, 1, 1]);
+}
+
+#[test]
+fn scores_of_zero_and_minus_zero_tie() {
+    let options = ErrorOptions { max_detections: NonZeroUsize::MIN, ..ErrorOptions::coco() };
+    let detections = [detection(1, 1, BOX, -0.0), detection(1, 1, FAR, 0.0)];
+    let report = error_analysis(&one_image(&[(1, BOX)]), &detections, &options).unwrap();
+    assert_eq!((report.counts.correct, report.counts.total()), (1, 0), "the first given is kept");
+}
+
+#[test]
 fn a_fix_that_leaves_no_class_is_undefined() {
     let report = analyse(&one_image(&[(1, BOX)]), &[]);
     assert_eq!((report.ap, counts(&report)), (Some(0.0), [0, 0, 0, 0, 0, 1]));
@@ -154,6 +182,9 @@ fn crowds_ignore_what_lies_in_them() {
     let background = report.counts.errors[&ErrorKind::Background];
     assert_eq!((background.count, background.ignored), (2, 1), "the other class's is not ignored");
     assert_eq!(report.ap, Some(0.5), "class 1 is whole, class 2 has no ground truth");
+    // A detection that lies in it by no more than half is not.
+    let half = [detection(1, 1, [390.0, 310.0, 20.0, 20.0], 0.9)];
+    assert_eq!(analyse(&truth, &half).counts.errors[&ErrorKind::Background].ignored, 0);
     // `ignore` has no meaning for COCO; federated it is the other way round.
     (truth.annotations[1].iscrowd, truth.annotations[1].ignore) = (false, true);
     assert_eq!(analyse(&truth, &detections).counts.ground_truth, 2);

@@ -95,7 +95,7 @@ pub(super) fn judge(image: &Image<'_>, bounds: &OverlapBounds) -> Judged {
         let outcome = if correct {
             Outcome::Correct
         } else {
-            let (kind, near) = kind_of(detection, overlaps.row(d), &image.truths, &taken, bounds);
+            let (kind, near) = kind_of(detection, overlaps.row(d), &image.truths, bounds);
             let free = near.filter(|&t| !taken[t] && !std::mem::replace(&mut claimed[t], true));
             let mended = free.map(|t| image.truths[t].category_id);
             Outcome::Wrong { kind, ignored: is_ignored(detection, image, bounds), mended }
@@ -117,7 +117,6 @@ fn kind_of(
     detection: &Detection,
     row: &[f64],
     truths: &[&Annotation],
-    taken: &[bool],
     bounds: &OverlapBounds,
 ) -> (ErrorKind, Option<usize>) {
     let own = |t: usize| truths[t].category_id == detection.category_id;
@@ -133,7 +132,8 @@ fn kind_of(
     {
         return (ErrorKind::Class, Some(t));
     }
-    if best(row, |t| own(t) && taken[t]).is_some_and(|(_, iou)| iou >= bounds.foreground()) {
+    // Were the box free, the detection would have matched it.
+    if near_own.is_some_and(|(_, iou)| iou >= bounds.foreground()) {
         return (ErrorKind::Duplicate, None);
     }
     if best(row, |_| true).is_none_or(|(_, iou)| iou <= bounds.background()) {
