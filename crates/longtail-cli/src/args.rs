@@ -302,6 +302,9 @@ pub struct Eval {
     /// Also compare scores with the share of detections that are right, by frequency group
     #[arg(long, conflicts_with = "shard")]
     pub calibration: bool,
+    /// Also write the precision, recall and score arrays of the reference implementations (safetensors, f64)
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    pub arrays: Option<PathBuf>,
     /// Join all parts of an evaluation, to the same bits as one run
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub merge: Vec<PathBuf>,

@@ -14,6 +14,7 @@ unknown classes, empty boxes, crowds, ignored boxes and images over the cap of d
 
 import argparse
 import contextlib
+import hashlib
 import io
 import json
 import pathlib
@@ -127,15 +128,29 @@ def mean(cells):
     return float(np.mean(cells)) if len(cells) else -1.0
 
 
-def score_lvis(truth, detections):
-    """What `lvis` says: the summary and each class."""
+def digest(array):
+    """Of an array's bits; -0.0 and 0.0 differ, which no evaluator may make differ."""
+    return hashlib.sha256(np.ascontiguousarray(array, dtype="<f8").tobytes()).hexdigest()
+
+
+def score_lvis(truth, detections, max_dets=300, per_class=None):
+    """What `lvis` says: the summary, each class, and the arrays' digests."""
     truth_api = LVIS.__new__(LVIS)
     truth_api.logger = types.SimpleNamespace(info=lambda *_: None, warn=lambda *_: None)
     truth_api.dataset = json.loads(json.dumps(truth))
     truth_api._create_index()
     # Read back what the file will hold, so that both sides see the same numbers.
-    results = LVISResults(truth_api, json.loads(json.dumps(detections)), max_dets=300)
+    detections = json.loads(json.dumps(detections))
+    if per_class:
+        # Fixed AP (Dave et al., 2021): the best of each class over the data set.
+        by_class = {}
+        for detection in detections:
+            by_class.setdefault(detection["category_id"], []).append(detection)
+        best = (sorted(found, key=lambda d: d["score"], reverse=True)[:per_class] for found in by_class.values())
+        detections = [detection for found in best for detection in found]
+    results = LVISResults(truth_api, detections, max_dets=max_dets)
     evaluation = LVISEval(truth_api, results, "bbox")
+    evaluation.params.max_dets = max_dets
     evaluation.run()
     precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
     per_category = {
@@ -147,7 +162,36 @@ def score_lvis(truth, detections):
         for k, class_id in enumerate(evaluation.params.cat_ids)
     }
     summary = {name: float(value) for name, value in evaluation.results.items()}
-    return {"summary": summary, "per_category": per_category}
+    arrays = {"precision": digest(precision), "recall": digest(recall)}
+    return {"summary": summary, "per_category": per_category, "arrays": arrays, "pooled": pooled(evaluation)}
+
+
+def pooled(evaluation):
+    """AP over one list of all classes, and of each frequency group, from the matches of `lvis`."""
+    images, areas = len(evaluation.params.img_ids), len(evaluation.params.area_rng)
+    scores = {}
+    everything = range(len(evaluation.params.cat_ids))
+    pools = [("AP", everything)] + [(f"AP{g}", members) for g, members in zip("rcf", evaluation.freq_groups)]
+    for name, members in pools:
+        cells = [evaluation.eval_imgs[c * areas * images + i] for i in range(images) for c in members]
+        cells = [cell for cell in cells if cell is not None]
+        countable = sum(int(np.sum(np.asarray(cell["gt_ignore"]) == 0)) for cell in cells)
+        if countable == 0:
+            scores[name] = -1.0
+            continue
+        order = np.argsort(-np.concatenate([cell["dt_scores"] for cell in cells]), kind="mergesort")
+        hit = np.concatenate([cell["dt_matches"] for cell in cells], axis=1)[:, order] != 0
+        ignored = np.concatenate([cell["dt_ignore"] for cell in cells], axis=1)[:, order].astype(bool)
+        precision = np.zeros((len(hit), 101))
+        for t in range(len(hit)):
+            right = np.cumsum(hit[t] & ~ignored[t]).astype(float)
+            wrong = np.cumsum(~hit[t] & ~ignored[t]).astype(float)
+            curve = np.maximum.accumulate((right / (wrong + right + np.spacing(1)))[::-1])[::-1]
+            rows = np.searchsorted(right / countable, evaluation.params.rec_thrs, side="left")
+            inside = rows < len(curve)
+            precision[t, inside] = curve[rows[inside]]
+        scores[name] = mean(precision)
+    return scores
 
 
 def score_coco(truth, detections):
@@ -170,7 +214,8 @@ def score_coco(truth, detections):
         for k, class_id in enumerate(evaluation.params.catIds)
     }
     summary = dict(zip(COCO_NAMES, map(float, evaluation.stats)))
-    return {"summary": summary, "per_category": per_category}
+    arrays = {"precision": digest(precision), "recall": digest(recall), "scores": digest(evaluation.eval["scores"])}
+    return {"summary": summary, "per_category": per_category, "arrays": arrays}
 
 
 def main():
@@ -193,6 +238,9 @@ def main():
     for case in range(max(options.cases, 8)):
         detections = random_detections(rng, truth, per_image=rng.choice([2, 10, 40]))
         cases[f"random {case}"] = {"detections": detections, **score_lvis(truth, detections)}
+        cases[f"random {case}"]["fixed"] = score_lvis(truth, detections, max_dets=-1, per_class=10_000)
+        cases[f"random {case}"]["unlimited"] = score_lvis(truth, detections, max_dets=-1)
+        cases[f"random {case}"]["seven"] = score_lvis(truth, detections, max_dets=7)
     write("lvis/tiny_gt.json", truth)
     write("lvis/tiny_cases.json", cases)
 

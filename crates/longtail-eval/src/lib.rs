@@ -12,6 +12,7 @@
 //! | `matches` | the same over all images: what takes part, with its outcome |
 //! | `accumulate` | precision and recall of a class over all images |
 //! | `metrics` | what each protocol lists |
+//! | [`arrays`] | the references' whole arrays |
 //! | [`bins`] | classes by their training images |
 //! | [`comparison`], `bootstrap` | detectors against each other, with intervals from resampled images |
 //! | [`partial`] | evaluations split over machines |
@@ -22,6 +23,7 @@
 //! | [`error`] | what can be wrong with the input |
 
 mod accumulate;
+pub mod arrays;
 pub mod bins;
 mod bootstrap;
 pub mod calibration;
@@ -41,6 +43,7 @@ pub mod protocol;
 mod reading;
 pub mod report;
 
+pub use arrays::Arrays;
 pub use bins::{ClassBins, ImageCounts};
 pub use calibration::{Calibration, Reliability, calibration};
 pub use comparison::{Bootstrap, ClassDifference, Comparison, Difference, compare};

@@ -107,7 +107,7 @@ fn percent(value: Option<f64>) -> String {
 
 fn error_table(report: &ErrorReport, table: PrintTable) -> String {
     let groups: Vec<&FrequencyGroup> = report.by_frequency.keys().collect();
-    let mut heading = vec!["error", "count", "share %", "AP50 if mended"];
+    let mut heading = vec!["error", "count", "share %", "AP50 won if mended"];
     let names: Vec<String> = groups.iter().map(|group| format!("{} %", group.name())).collect();
     heading.extend(names.iter().map(String::as_str));
     let row = |kind: ErrorKind| {

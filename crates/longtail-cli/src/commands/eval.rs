@@ -32,6 +32,9 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
         let report = evaluation.report(None);
         (evaluation, report, Analyses::default())
     };
+    if let Some(path) = &arguments.arrays {
+        evaluation.arrays().write(path)?;
+    }
     analyses.calibration = arguments.calibration.then(|| calibration(&evaluation));
     match arguments.format {
         Format::Json => {
