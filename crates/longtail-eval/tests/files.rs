@@ -1,0 +1,100 @@
+//! The same detections in every form of file.
+
+use std::{
+    fs::{self, File},
+    io::Write,
+    path::Path,
+};
+
+use flate2::{Compression, write::GzEncoder};
+use longtail_data::AnnotationSet;
+use longtail_eval::{Detection, Detections, GroundTruth, Shard, read_detections};
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/lvis").join(name)
+}
+
+/// Enough for several blocks of the reader: 7 MB of JSON.
+fn many() -> Vec<Detection> {
+    let once = read_detections(&fixture("dt_b_score_ties.json")).unwrap();
+    once.iter().cycle().take(25 * once.len()).copied().collect()
+}
+
+#[test]
+fn every_form_gives_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let detections = many();
+    let list = serde_json::to_vec(&detections).unwrap();
+    assert!(list.len() > 6_000_000);
+    let entry = |d: &Detection| serde_json::to_string(d).unwrap();
+    let lines: String = detections.iter().map(|d| entry(d) + "\r\n").collect();
+    // Lists of objects inside an entry look like entries to who cuts the file there.
+    let nested: Vec<String> = detections
+        .iter()
+        .map(|d| format!(r#"{{"parts": [{{"a": 1}}, {{"b": "}},{{"}}], {}"#, &entry(d)[1..]))
+        .collect();
+    fs::write(path("list.json"), &list).unwrap();
+    fs::write(path("pretty.json"), serde_json::to_vec_pretty(&detections).unwrap()).unwrap();
+    fs::write(path("lines.jsonl"), &lines).unwrap();
+    fs::write(path("nested.json"), format!("[{}]", nested.join(" , "))).unwrap();
+    let mut gzip = GzEncoder::new(File::create(path("list.json.gz")).unwrap(), Compression::fast());
+    gzip.write_all(&list).unwrap();
+    gzip.finish().unwrap();
+    fs::write(path("lines.zst"), zstd::encode_all(lines.as_bytes(), 1).unwrap()).unwrap();
+    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    for name in ["list.json", "pretty.json", "lines.jsonl", "nested.json", "list.json.gz", "lines.zst"] {
+        assert_eq!(read_detections(&path(name)).unwrap(), detections, "{name}");
+        let mut all = Detections::new(&truth, Shard::WHOLE);
+        all.read(&path(name)).unwrap();
+        assert_eq!(all.len(), detections.len(), "{name}");
+    }
+}
+
+#[test]
+fn what_is_wrong_is_named_in_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad");
+    let detections = many();
+    let fails = |bytes: &[u8], parts: &[&str]| {
+        fs::write(&path, bytes).unwrap();
+        let error = read_detections(&path).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "`{part}` is not in `{error}`");
+        }
+    };
+    let list = serde_json::to_vec(&detections).unwrap();
+    fails(&list[..list.len() / 2], &["cut short"]);
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(&list).unwrap();
+    let gzip = gzip.finish().unwrap();
+    fails(&gzip[..gzip.len() / 2], &["unpacked", "whole"]);
+    let packed = zstd::encode_all(&list[..], 1).unwrap();
+    fails(&packed[..packed.len() / 2], &["unpacked", "whole"]);
+    let lines: Vec<String> = detections[..5].iter().map(|d| serde_json::to_string(d).unwrap()).collect();
+    fails(
+        format!("{}\n{{\"image_id\": 3}}\n", lines.join("\n")).as_bytes(),
+        &["line 6", "`category_id` is missing"],
+    );
+    fails(format!("{}\n[1]\n", lines.join("\n")).as_bytes(), &["line 6", "no object"]);
+    fails(b"   \n ", &["the file is empty"]);
+    fails(b"image_id,category_id\n1,2\n", &["line 1"]);
+    let mut wrong: Vec<String> = detections.iter().map(|d| serde_json::to_string(d).unwrap()).collect();
+    wrong[90_000] = wrong[90_000].replace("\"score\":", "\"score\":\"high\",\"_\":");
+    fails(format!("[{}]", wrong.join(",")).as_bytes(), &["entry 90000", "`score`", "\"high\""]);
+}
+
+#[test]
+fn a_bad_detection_deep_in_a_file_is_counted_from_its_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("detections.json");
+    let mut detections = many();
+    detections[80_000].image_id = 77;
+    fs::write(&path, serde_json::to_vec(&detections).unwrap()).unwrap();
+    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    let mut all = Detections::new(&truth, Shard::WHOLE);
+    all.extend(&detections[..10]).unwrap();
+    let error = all.read(&path).unwrap_err().to_string();
+    assert!(error.contains("detection 80010") && error.contains("`image_id` 77"), "{error}");
+    assert_eq!(all.len(), 10, "nothing of the file is left");
+}
