@@ -56,7 +56,7 @@ pub fn of_run(run: &Path, pictures: bool, observer: &mut dyn Observer) -> anyhow
 
 /// The baseline and the method that is held against it. The method: the last ACSL with the authors' background, else
 /// the last classifier. The baseline: softmax trained for the same steps if the run has it, else the first classifier.
-fn compared(classifiers: &[ClassifierResult]) -> Option<(usize, usize)> {
+pub fn compared(classifiers: &[ClassifierResult]) -> Option<(usize, usize)> {
     let authors = |c: &ClassifierResult| matches!(&c.loss, LossConfig::Acsl(acsl) if acsl.background == Background::FrequencySampled);
     let last = classifiers.iter().rposition(authors).or(classifiers.len().checked_sub(1))?;
     let same_steps = |c: &ClassifierResult| {

@@ -171,6 +171,10 @@ fn reports_of_one_and_of_several_runs() {
     assert!(html.contains("ACSL") && !html.contains("http-equiv") && !html.contains("src=\"http"));
     let markdown = succeed(&["report", &run, &run, "--format", "markdown"]);
     assert!(markdown.contains('±'), "{markdown}");
+    let markdown = succeed(&["report", &run, &run, "--intervals", "--format", "markdown"]);
+    for part in ["baseline", "fixed AP", "false positives", " to "] {
+        assert!(markdown.contains(part), "{part}: {markdown}");
+    }
 }
 
 #[test]

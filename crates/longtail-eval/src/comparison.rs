@@ -191,3 +191,52 @@ pub fn compare(
     };
     Ok(others.iter().enumerate().map(comparison).collect())
 }
+
+/// Compares detectors with the first one over several runs (seeds), each with images of its own: the mean of the
+/// runs' differences by metric, and its interval where every run's images are resampled. `runs[r][d]` is detector d
+/// in run r. The interval is of the images, given these runs; the spread over seeds is another matter.
+///
+/// # Errors
+/// As [`compare`], and if the runs do not have the same number of detectors.
+pub fn compare_runs(
+    runs: &[Vec<Evaluation>],
+    bootstrap: Bootstrap,
+) -> Result<Vec<BTreeMap<String, Difference>>, EvalError> {
+    let detectors = runs.first().map_or(0, Vec::len);
+    if detectors < 2 || bootstrap.resamples == 0 || runs.iter().any(|run| run.len() != detectors) {
+        return Err(EvalError::NotComparable);
+    }
+    let resamplers: Vec<Vec<Resampler>> =
+        runs.iter().map(|run| run.iter().map(Resampler::new).collect()).collect::<Result<_, _>>()?;
+    // Mean over runs of every detector's differences; NaN where a run lacks a group.
+    let differences = |weights: &dyn Fn(usize, usize) -> Vec<u32>| -> Vec<[f64; METRICS.len()]> {
+        let mut sums = vec![[0.0; METRICS.len()]; detectors - 1];
+        for (place, run) in resamplers.iter().enumerate() {
+            let weights = weights(place, run[0].images());
+            let scored: Vec<_> = run.iter().map(|r| r.means(&r.classes(&weights))).collect();
+            for (sum, other) in sums.iter_mut().zip(&scored[1..]) {
+                for (m, sum) in sum.iter_mut().enumerate() {
+                    *sum += (other[m] - scored[0][m]) / runs.len() as f64;
+                }
+            }
+        }
+        sums
+    };
+    let whole = differences(&|_, images| vec![1; images]);
+    let draws: Vec<_> = (0..bootstrap.resamples)
+        .into_par_iter()
+        .map(|resample| differences(&|run, images| draw(images, bootstrap.seed + run as u64, resample)))
+        .collect();
+    let images: Vec<[u64; METRICS.len()]> = resamplers.iter().map(|run| run[0].images_of_metrics()).collect();
+    let of_detector = |place: usize| {
+        let metric = |(m, name): (usize, &&str)| {
+            let value = whole[place][m];
+            let draws: Vec<f64> = draws.iter().map(|d| d[place][m]).filter(|d| !d.is_nan()).collect();
+            let images = images.iter().map(|of_metric| of_metric[m]).sum();
+            (!value.is_nan() && !draws.is_empty())
+                .then(|| ((*name).to_owned(), Difference::of(value, draws, images)))
+        };
+        METRICS.iter().enumerate().filter_map(metric).collect()
+    };
+    Ok((0..detectors - 1).map(of_detector).collect())
+}

@@ -85,6 +85,15 @@ impl Evaluation {
         }
     }
 
+    /// Detections an image of at least `score` that are wrong at IoU 0.5 and count.
+    pub fn false_positives_per_image(&self, score: f64) -> f64 {
+        let wrong = self.matches.rows().filter(|row| {
+            let first = &row.outcomes[0];
+            row.score >= score && (first.hit | first.ignored) & 1 == 0
+        });
+        wrong.count() as f64 / self.images as f64
+    }
+
     /// Places of the classes of a frequency group.
     pub(crate) fn group(&self, group: FrequencyGroup) -> impl Iterator<Item = usize> + Clone + '_ {
         self.classes.iter().enumerate().filter(move |(_, c)| c.frequency == Some(group)).map(|(k, _)| k)

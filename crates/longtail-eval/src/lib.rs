@@ -17,7 +17,7 @@
 //! | [`comparison`], `bootstrap` | detectors against each other, with intervals from resampled images |
 //! | [`partial`] | evaluations split over machines |
 //! | `numerics` | thresholds and sums as the references compute them |
-//! | [`calibration`] | how far scores are from the share of right detections |
+//! | [`mod@calibration`] | how far scores are from the share of right detections |
 //! | [`mod@look_alikes`] | which classes claim each other's objects |
 //! | [`errors`] | what kinds of errors there are, and what each costs |
 //! | [`error`] | what can be wrong with the input |
@@ -46,7 +46,7 @@ pub mod report;
 pub use arrays::Arrays;
 pub use bins::{ClassBins, ImageCounts};
 pub use calibration::{Calibration, Reliability, calibration};
-pub use comparison::{Bootstrap, ClassDifference, Comparison, Difference, compare};
+pub use comparison::{Bootstrap, ClassDifference, Comparison, Difference, compare, compare_runs};
 pub use detection::{Detection, Detections, Shard, write_detections};
 pub use error::EvalError;
 pub use errors::{ErrorKind, ErrorOptions, ErrorReport, error_analysis};

@@ -4,7 +4,8 @@ mod common;
 
 use common::{annotation, detection, image, set};
 use longtail_eval::{
-    Bootstrap, Comparison, Detection, Detections, Evaluation, GroundTruth, Protocol, Settings, Shard, compare,
+    Bootstrap, Comparison, Detection, Detections, Evaluation, GroundTruth, Protocol, Settings, Shard,
+    compare, compare_runs,
 };
 
 /// Forty images with a box of each class.
@@ -74,6 +75,30 @@ fn the_seed_decides_and_threads_do_not() {
     };
     assert_eq!(run(3, 1), run(3, 4));
     assert_ne!(run(3, 1)[0].metrics["APr"], run(4, 1)[0].metrics["APr"]);
+}
+
+#[test]
+fn runs_are_averaged() {
+    let truth = truth();
+    let run = |found: [i64; 2]| -> Vec<Evaluation> {
+        let evaluation = |found: i64| {
+            let mut detections = Detections::new(&truth, Shard::WHOLE);
+            detections.extend(&detector(found)).unwrap();
+            Evaluation::new(&detections, Settings::strict(Protocol::Lvis)).unwrap()
+        };
+        found.map(evaluation).into()
+    };
+    let bootstrap = Bootstrap { resamples: 100, seed: 2 };
+    let alone = compare_runs(&[run([10, 30])], bootstrap).unwrap();
+    let pair = compare(&run([10, 30]), bootstrap, &|| {}).unwrap();
+    assert_eq!(alone[0], pair[0].metrics);
+    // One run gains what the other loses.
+    let both = compare_runs(&[run([10, 30]), run([30, 10])], bootstrap).unwrap();
+    let rare = both[0]["APr"];
+    assert!(rare.value.abs() < 1e-12 && rare.low < 0.0 && rare.high > 0.0 && !rare.is_certain());
+    assert_eq!(rare.images, 80);
+    assert!(compare_runs(&[run([10, 30]), vec![]], bootstrap).is_err());
+    assert!(compare_runs(&[], bootstrap).is_err());
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod demo;
 mod emoji;
 mod eval;
 mod explain;
+mod intervals;
 mod predict;
 mod report;
 mod sweep;

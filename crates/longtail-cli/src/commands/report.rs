@@ -9,6 +9,7 @@ use std::io::Write;
 use crate::{
     Outcome,
     args::{Format, Report},
+    commands::intervals,
     printer::Printer,
     report_data,
     tables::print_table,
@@ -16,6 +17,9 @@ use crate::{
 
 /// Writes the page of a run, or prints mean ± standard deviation of several.
 pub fn run(arguments: &Report, printer: &Printer) -> anyhow::Result<Outcome> {
+    if arguments.intervals {
+        return intervals::print(&arguments.runs, arguments.format, printer);
+    }
     let table = match arguments.runs.as_slice() {
         [run] => {
             let data = report_data::of_run(run, true, &mut Silent)?;
