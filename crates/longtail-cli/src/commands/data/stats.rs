@@ -1,13 +1,10 @@
-//! `longtail data`
+//! `longtail data stats`
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use indicatif::{ProgressBar, ProgressStyle};
-use longtail_data::{AnnotationSet, Finding, ImageFolder, Severity, Statistics, check};
+use longtail_data::{AnnotationSet, ImageFolder, Statistics};
 
 use crate::{
     Outcome,
-    args::{Data, DataCheck, DataStats, Format},
+    args::{DataStats, Format},
     printer::Printer,
     tables::{markdown, text},
 };
@@ -15,15 +12,8 @@ use crate::{
 /// Classes shown at each end.
 const ENDS: usize = 10;
 
-/// Runs a subcommand.
-pub fn run(command: &Data, printer: &Printer) -> anyhow::Result<Outcome> {
-    match command {
-        Data::Stats(arguments) => stats(arguments, printer),
-        Data::Check(arguments) => check_set(arguments, printer),
-    }
-}
-
-fn stats(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> {
+/// Prints counts of images, boxes and classes.
+pub fn run(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> {
     let set = AnnotationSet::read(&arguments.annotations)?;
     let statistics = Statistics::of(&set);
     let missing = arguments.images.as_ref().map(|folder| {
@@ -101,47 +91,4 @@ fn stats(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> {
     };
     printer.data(&output)?;
     Ok(Outcome::Done)
-}
-
-fn check_set(arguments: &DataCheck, printer: &Printer) -> anyhow::Result<Outcome> {
-    let set = AnnotationSet::read(&arguments.annotations)?;
-    let folder = arguments.images.as_deref().map(ImageFolder::new);
-    let bar = ProgressBar::new(if folder.is_some() { set.images.len() as u64 } else { 0 });
-    bar.set_style(ProgressStyle::with_template("decoding images {bar:24} {pos}/{len}  {eta} left")?);
-    let done = AtomicU64::new(0);
-    let findings =
-        check(&set, folder.as_ref(), &|| bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1));
-    bar.finish_and_clear();
-    let word = |severity: Severity| match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Note => "note",
-    };
-    let row = |f: &Finding| {
-        vec![word(f.severity).to_owned(), f.count.to_string(), f.message.to_owned(), f.examples.join("\n")]
-    };
-    let rows: Vec<Vec<String>> = findings.iter().map(row).collect();
-    let heading = ["severity", "count", "finding", "first entries"];
-    match arguments.format {
-        Format::Json => printer.data(&serde_json::to_string_pretty(&findings)?)?,
-        Format::Csv => {
-            let mut writer = csv::Writer::from_writer(Vec::new());
-            writer.write_record(["severity", "count", "finding", "first entries"])?;
-            for f in &findings {
-                writer.serialize((word(f.severity), f.count, &f.message, f.examples.join("; ")))?;
-            }
-            printer.data(&String::from_utf8(writer.into_inner()?)?)?;
-        }
-        Format::Text if findings.is_empty() => printer.data("nothing to report")?,
-        Format::Text => printer.data(&text(&heading, &rows))?,
-        Format::Markdown => {
-            let rows: Vec<Vec<String>> = rows
-                .into_iter()
-                .map(|row| row.into_iter().map(|c| c.replace('\n', "; ")).collect())
-                .collect();
-            printer.data(&markdown(&heading, &rows))?;
-        }
-    }
-    let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    Ok(if failed { Outcome::No } else { Outcome::Done })
 }

@@ -1,0 +1,71 @@
+//! Arguments of `longtail eval`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use longtail_eval::{MaxDetections, Protocol, Shard};
+
+use crate::args::Format;
+
+/// `longtail eval`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Detections may be a JSON list or JSON Lines of image_id, category_id, bbox [x, y, width, height] and score, as they are
+or compressed (.gz, .zst).
+
+Examples:
+  longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json.gz --format json
+  longtail eval --protocol lvis-fixed --ground-truth lvis_v1_val.json --detections results.jsonl
+  longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json \\
+      --errors --look-alikes --calibration
+  longtail eval --protocol coco --ground-truth val.json --detections results.json \\
+      --frequencies-from train.json --bins 10,100,1000
+  longtail eval --protocol lvis --ground-truth val.json --detections results.json --shard 1/2 --partial 1.safetensors
+  longtail eval --merge 1.safetensors 2.safetensors")]
+pub struct Eval {
+    /// Rules to score by: lvis, lvis-fixed, lvis-pooled or coco
+    #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
+    pub protocol: Option<Protocol>,
+    /// COCO or LVIS annotation file
+    #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
+    pub ground_truth: Option<PathBuf>,
+    /// Detections
+    #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
+    pub detections: Option<PathBuf>,
+    /// Score only the images of one part, to be joined by --merge; such as 1/4
+    #[arg(long, value_name = "I/N", requires = "partial")]
+    pub shard: Option<Shard>,
+    /// File for the part's outcomes
+    #[arg(long, value_name = "FILE", requires = "shard")]
+    pub partial: Option<PathBuf>,
+    /// Also say what is wrong with the detections and what each kind of error costs (TIDE), by frequency group
+    #[arg(long, conflicts_with_all = ["merge", "shard"])]
+    pub errors: bool,
+    /// Also list the pairs of classes of which one claims the other's objects, those across frequency groups first
+    #[arg(long, conflicts_with_all = ["merge", "shard"])]
+    pub look_alikes: bool,
+    /// Also compare scores with the share of detections that are right, by frequency group
+    #[arg(long, conflicts_with = "shard")]
+    pub calibration: bool,
+    /// Also write the precision, recall and score arrays of the reference implementations (safetensors, f64)
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    pub arrays: Option<PathBuf>,
+    /// Join all parts of an evaluation, to the same bits as one run
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    pub merge: Vec<PathBuf>,
+    /// Most detections of an image under the lvis protocol: a number, or none [default: 300]
+    #[arg(long, value_name = "N|none", conflicts_with = "merge")]
+    pub max_detections: Option<MaxDetections>,
+    /// Count matches of the annotation with id 0, which the reference implementations overlook
+    #[arg(long, conflicts_with = "merge")]
+    pub corrected_ids: bool,
+    /// Training annotations: classes are rare, common or frequent by the images there, whatever the ground truth says
+    #[arg(long, value_name = "TRAIN.json", conflicts_with = "merge")]
+    pub frequencies_from: Option<PathBuf>,
+    /// AP of classes with at most so many training images, such as 10,100,1000
+    #[arg(long, value_delimiter = ',', requires = "frequencies_from")]
+    pub bins: Vec<u64>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}

@@ -1,0 +1,83 @@
+//! The command line, from which help and completions are made too.
+
+mod compare;
+mod data;
+mod demo;
+mod emoji;
+mod eval;
+mod explain;
+mod predict;
+mod report;
+mod sweep;
+mod train;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub use compare::Compare;
+pub use data::{Data, DataCheck, DataStats};
+pub use demo::Demo;
+pub use emoji::{Emoji, EmojiExport};
+pub use eval::Eval;
+pub use explain::Explain;
+pub use predict::Predict;
+pub use report::Report;
+pub use sweep::Sweep;
+pub use train::{DeviceChoice, Train};
+
+/// Train, repair and measure object detectors whose classes are long-tailed.
+#[derive(Debug, Parser)]
+#[command(name = "longtail", version, after_help = "Start with `longtail demo`.")]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train a detector on the embedded benchmark and compare classifiers for its tail
+    Demo(Demo),
+    /// The embedded benchmark: 1,203 classes of emoji with the class counts of LVIS v1
+    #[command(subcommand)]
+    Emoji(Emoji),
+    /// Look at a data set before training on it
+    #[command(subcommand)]
+    Data(Data),
+    /// Train a detector by a recipe
+    Train(Train),
+    /// Train the last stage's classifier with several values of its settings, and compare them over seeds
+    Sweep(Sweep),
+    /// Explain a method: formula, settings, what it reads, when to use it
+    #[command(subcommand)]
+    Explain(Explain),
+    /// Detect objects in images and draw them on copies
+    Predict(Predict),
+    /// Score detections against ground truth
+    Eval(Eval),
+    /// Hold detectors against each other: differences with intervals, winning and losing classes
+    Compare(Compare),
+    /// Write the report of a run as one HTML file
+    Report(Report),
+    /// Print shell completions
+    #[command(
+        after_help = "Example:\n  longtail completions bash > ~/.local/share/bash-completion/completions/longtail"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table for people
+    Text,
+    /// Full precision, every field
+    Json,
+    /// One row a class or method
+    Csv,
+    /// A table for documents
+    Markdown,
+}
