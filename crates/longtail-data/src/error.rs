@@ -24,6 +24,32 @@ pub enum DataError {
         /// The parser's reason, with line and column.
         reason: String,
     },
+    /// A row of a table, or a line of another text file, cannot be used.
+    #[error("{path}, line {line}: {reason}")]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// What is wrong with which column.
+        reason: String,
+    },
+    /// A file is no tree of classes.
+    #[error("{path} is no class hierarchy: {reason}; expected nodes of LabelName, Subcategory and Part")]
+    Hierarchy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column or the class.
+        reason: String,
+    },
+    /// A row cannot be expanded by a tree of classes.
+    #[error("{entry}: {reason}")]
+    Expansion {
+        /// The row, as `box 17`.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// An entry of an annotation set cannot be used.
     #[error("{set}: {entry}: {reason}; run `longtail data check` for all findings")]
     Entry {

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`annotation`] | annotation sets as their files say them: images, boxes, categories |
 //! | [`reader`], [`writer`] | COCO and LVIS JSON |
+//! | [`open_images`] | Open Images' tables of boxes, labels and classes, and expansion by its hierarchy |
 //! | [`mod@check`] | everything that is wrong with a set, at once |
 //! | [`frequency`], [`statistics`] | class counts, the rare / common / frequent groups, how long the tail is |
 //! | [`label_map`] | the one place that maps category ids of a file to contiguous labels |
@@ -22,6 +23,7 @@ pub mod folder;
 pub mod frequency;
 pub mod label_map;
 pub mod loader;
+pub mod open_images;
 pub mod reader;
 pub mod sample;
 pub mod sampler;

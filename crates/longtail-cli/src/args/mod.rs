@@ -14,7 +14,7 @@ mod train;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub use compare::Compare;
-pub use data::{Data, DataCheck, DataStats};
+pub use data::{Data, DataCheck, DataExpandHierarchy, DataStats};
 pub use demo::Demo;
 pub use emoji::{Emoji, EmojiExport};
 pub use eval::Eval;

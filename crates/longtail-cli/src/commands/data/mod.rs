@@ -1,6 +1,7 @@
 //! `longtail data`: one file a subcommand.
 
 mod check;
+mod expand_hierarchy;
 mod stats;
 
 use crate::{Outcome, args::Data, printer::Printer};
@@ -10,5 +11,6 @@ pub fn run(command: &Data, printer: &Printer) -> anyhow::Result<Outcome> {
     match command {
         Data::Stats(arguments) => stats::run(arguments, printer),
         Data::Check(arguments) => check::run(arguments, printer),
+        Data::ExpandHierarchy(arguments) => expand_hierarchy::run(arguments, printer),
     }
 }

@@ -1,0 +1,245 @@
+//! CSV with named columns. A byte-order mark and both kinds of line ends are accepted, as is any order of columns.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use csv::ByteRecord;
+use rustc_hash::FxHashSet;
+
+use crate::error::DataError;
+
+/// Most bytes of a value that a message repeats.
+const SHOWN: usize = 40;
+
+/// A CSV file being read, row by row.
+pub(super) struct Table {
+    path: PathBuf,
+    reader: csv::Reader<File>,
+    header: ByteRecord,
+    record: ByteRecord,
+}
+
+/// Place of a column.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    place: usize,
+    name: &'static str,
+}
+
+impl Table {
+    /// Opens a file; with `header`, its first row names the columns.
+    pub fn open(path: &Path, header: bool) -> Result<Self, DataError> {
+        let file = File::open(path).map_err(DataError::io("read", path))?;
+        let reader = csv::ReaderBuilder::new()
+            .has_headers(false)
+            // The number of fields is checked here, with a hint.
+            .flexible(true)
+            .buffer_capacity(1 << 18)
+            .from_reader(file);
+        let mut table =
+            Self { path: path.to_owned(), reader, header: ByteRecord::new(), record: ByteRecord::new() };
+        if header {
+            if !table.advance()? {
+                return Err(table.error_at(1, "the file is empty; expected a row of column names".into()));
+            }
+            table.record.trim();
+            table.header = table.record.clone();
+        }
+        Ok(table)
+    }
+
+    /// A column that the file may lack.
+    pub fn optional(&self, name: &'static str) -> Option<Column> {
+        self.header.iter().position(|field| field == name.as_bytes()).map(|place| Column { place, name })
+    }
+
+    /// A column that the file must have.
+    pub fn column(&self, name: &'static str) -> Result<Column, DataError> {
+        self.optional(name).ok_or_else(|| {
+            let found: Vec<String> = self.header.iter().map(shown).collect();
+            let hint = match found.as_slice() {
+                [only] if only.contains(';') => "; fields must be separated by commas, not semicolons",
+                [only] if only.contains('\t') => "; fields must be separated by commas, not tabs",
+                _ => "",
+            };
+            self.error_at(
+                1,
+                format!("column `{name}` is missing; the columns are {}{hint}", found.join(", ")),
+            )
+        })
+    }
+
+    /// Goes to the next row; `false` at the end. Rows without any text are skipped.
+    pub fn next_row(&mut self) -> Result<bool, DataError> {
+        if !self.advance()? {
+            return Ok(false);
+        }
+        let (found, expected) = (self.record.len(), self.header.len());
+        if found != expected && !self.header.is_empty() {
+            let hint = if found > expected { "; are numbers written with decimal commas?" } else { "" };
+            return Err(self.error(format!("{found} fields, the header has {expected}{hint}")));
+        }
+        Ok(true)
+    }
+
+    fn advance(&mut self) -> Result<bool, DataError> {
+        loop {
+            match self.reader.read_byte_record(&mut self.record) {
+                Ok(false) => return Ok(false),
+                Ok(true) if self.record.len() == 1 && self.record[0].trim_ascii().is_empty() => {}
+                Ok(true) => return Ok(true),
+                Err(error) => match error.into_kind() {
+                    csv::ErrorKind::Io(source) => return Err(DataError::io("read", &self.path)(source)),
+                    kind => return Err(self.error(format!("{kind:?}"))),
+                },
+            }
+        }
+    }
+
+    /// Column names.
+    pub fn header(&self) -> &ByteRecord {
+        &self.header
+    }
+
+    /// The row as it is.
+    pub fn record(&self) -> &ByteRecord {
+        &self.record
+    }
+
+    /// Number of fields of the row.
+    pub fn fields(&self) -> usize {
+        self.record.len()
+    }
+
+    /// Bytes read so far.
+    pub fn bytes(&self) -> u64 {
+        self.reader.position().byte()
+    }
+
+    /// A field's text, without spaces around it; not empty.
+    pub fn text(&self, column: Column) -> Result<&str, DataError> {
+        match self.optional_text(column)? {
+            Some(text) => Ok(text),
+            None => Err(self.error(format!("`{}` is empty", column.name))),
+        }
+    }
+
+    /// A field's text, without spaces around it; `None` if empty.
+    pub fn optional_text(&self, column: Column) -> Result<Option<&str>, DataError> {
+        let bytes = self.record.get(column.place).unwrap_or_default();
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| self.error(format!("`{}` is not UTF-8: {}", column.name, shown(bytes))))?
+            .trim();
+        Ok((!text.is_empty()).then_some(text))
+    }
+
+    /// A field by its place, for files without column names.
+    pub fn at(&self, place: usize, name: &'static str) -> Result<&str, DataError> {
+        self.text(Column { place, name })
+    }
+
+    /// A finite number.
+    pub fn number(&self, column: Column) -> Result<f64, DataError> {
+        let text = self.text(column)?;
+        match text.parse::<f64>() {
+            Ok(value) if value.is_finite() => Ok(value),
+            _ => {
+                let hint = if text.contains(',') { "; decimals are written with a point" } else { "" };
+                Err(self.wrong(column, &format!("expected a finite number{hint}")))
+            }
+        }
+    }
+
+    /// 1 or 0; `None` for -1, which the published files write for unknown, or where nothing is written.
+    pub fn flag(&self, column: Column) -> Result<Option<bool>, DataError> {
+        match self.optional_text(column)? {
+            Some("1" | "1.0" | "true" | "True") => Ok(Some(true)),
+            Some("0" | "0.0" | "false" | "False") => Ok(Some(false)),
+            None | Some("-1" | "-1.0") => Ok(None),
+            Some(_) => Err(self.wrong(column, "expected 1, 0, or -1 for unknown")),
+        }
+    }
+
+    /// An error about a field's value.
+    pub fn wrong(&self, column: Column, reason: &str) -> DataError {
+        let value = shown(self.record.get(column.place).unwrap_or_default());
+        self.error(format!("`{}` is `{value}`, {reason}", column.name))
+    }
+
+    /// An error about the row.
+    pub fn error(&self, reason: String) -> DataError {
+        let line = self.record.position().unwrap_or(self.reader.position()).line();
+        self.error_at(line, reason)
+    }
+
+    fn error_at(&self, line: u64, reason: String) -> DataError {
+        DataError::Table { path: self.path.clone(), line, reason }
+    }
+}
+
+/// Bytes as text for a message.
+fn shown(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).trim().escape_debug().to_string();
+    if bytes.len() > SHOWN { format!("{text}…") } else { text }
+}
+
+/// Names that repeat, each kept once.
+#[derive(Default)]
+pub(super) struct Names(FxHashSet<Arc<str>>);
+
+impl Names {
+    pub fn share(&mut self, name: &str) -> Arc<str> {
+        if let Some(name) = self.0.get(name) {
+            return name.clone();
+        }
+        let name: Arc<str> = name.into();
+        self.0.insert(name.clone());
+        name
+    }
+}
+
+/// Writes a file beside its place and moves it there when it is complete.
+pub(super) fn write_whole<T>(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<T, DataError>,
+) -> Result<T, DataError> {
+    let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
+    name.push(format!(".{}.partial", std::process::id()));
+    let partial = path.with_file_name(name);
+    let written = File::create(&partial).map_err(DataError::io("write", path)).and_then(|file| {
+        let mut writer = BufWriter::with_capacity(1 << 18, file);
+        let result = write(&mut writer)?;
+        writer
+            .flush()
+            .and_then(|()| writer.get_ref().sync_all())
+            .and_then(|()| fs::rename(&partial, path))
+            .map_err(DataError::io("write", path))?;
+        Ok(result)
+    });
+    if written.is_err() {
+        // The message is about the write that failed; a leftover that cannot be removed changes nothing.
+        let _ = fs::remove_file(&partial);
+    }
+    written
+}
+
+/// Writes rows of text as CSV: whole, or not at all.
+pub(super) fn write_rows(path: &Path, rows: impl Iterator<Item = Vec<String>>) -> Result<(), DataError> {
+    write_whole(path, |file| {
+        let mut writer = csv::Writer::from_writer(file);
+        for row in rows {
+            writer.write_record(&row).map_err(csv_error(path))?;
+        }
+        writer.flush().map_err(DataError::io("write", path))
+    })
+}
+
+/// A failed write of CSV.
+pub(super) fn csv_error(path: &Path) -> impl Fn(csv::Error) -> DataError {
+    move |error| DataError::io("write", path)(std::io::Error::other(error))
+}
