@@ -8,11 +8,19 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("longtail-data", &[] as &[_]),
         ("longtail-emoji", &["longtail-data"]),
         ("longtail-loss", &[]),
+        ("longtail-weights", &[]),
         ("longtail-eval", &["longtail-data"]),
         ("longtail-detect", &["longtail-data", "longtail-loss"]),
         (
             "longtail-train",
-            &["longtail-data", "longtail-detect", "longtail-emoji", "longtail-eval", "longtail-loss"],
+            &[
+                "longtail-data",
+                "longtail-detect",
+                "longtail-emoji",
+                "longtail-eval",
+                "longtail-loss",
+                "longtail-weights",
+            ],
         ),
         ("longtail-report", &["longtail-eval"]),
         (
@@ -25,6 +33,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "longtail-loss",
                 "longtail-report",
                 "longtail-train",
+                "longtail-weights",
             ],
         ),
     ])
@@ -56,8 +65,9 @@ fn dependencies_point_one_way() {
                 assert!(expected.contains(&dependency.as_str()), "{name} must not depend on {dependency}");
             }
             let burn = dependency.starts_with("burn");
-            let free = ["longtail-data", "longtail-emoji", "longtail-eval", "longtail-report"]
-                .contains(&name.as_str());
+            let free =
+                ["longtail-data", "longtail-emoji", "longtail-eval", "longtail-report", "longtail-weights"]
+                    .contains(&name.as_str());
             assert!(!(burn && free), "{name} must not see Burn");
         }
         found += 1;

@@ -1,0 +1,6 @@
+//! The containers that tensors come in.
+
+pub mod numpy_pickle;
+pub mod safetensors;
+pub mod torch_legacy;
+pub mod torch_zip;

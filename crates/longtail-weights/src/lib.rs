@@ -1,0 +1,28 @@
+//! Files of weights of other frameworks: reading them without executing anything in them, and how their tensors are
+//! named.
+//!
+//! | module | purpose |
+//! | --- | --- |
+//! | [`file`] | [`WeightFile`]: tensors by name, whatever the format |
+//! | `formats` | safetensors, torch's zip and legacy files, pickles of numpy arrays |
+//! | `pickle` | a machine for pickles of plain containers and tensors, and nothing else |
+//! | [`tensor`] | views of stored bytes, decoded when asked for |
+//!
+//! ```no_run
+//! let file = longtail_weights::WeightFile::read("resnet50.pth".as_ref())?;
+//! for (name, tensor) in file.weights()? {
+//!     assert!(!name.is_empty() && tensor.elements() > 0);
+//! }
+//! # Ok::<(), longtail_weights::WeightsError>(())
+//! ```
+
+mod collect;
+pub mod error;
+pub mod file;
+mod formats;
+mod pickle;
+pub mod tensor;
+
+pub use error::WeightsError;
+pub use file::{Format, Named, WeightFile};
+pub use tensor::{DType, Tensor};
