@@ -4,8 +4,8 @@ use std::{hint::black_box, time::Instant};
 
 use gemm::{Parallelism, gemm};
 use longtail_loss::{
-    Acsl, AcslConfig, Background, ClassContext, DrawKey, FocalConfig, LossConfig, LossState, RoiTargets,
-    SigmoidBceConfig, SingleWorker, draw::unit, fused::LinearLayer,
+    Acsl, AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, FocalConfig, LossConfig,
+    LossState, RoiTargets, SigmoidBceConfig, SingleWorker, draw::unit, fused::LinearLayer,
 };
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -47,7 +47,7 @@ fn main() {
             results.insert(format!("{rows}x{columns} {head}"), from_logits(rows, columns, head));
         }
     }
-    for (rows, columns) in [(512, 81), (1024, 1231), (8192, 1231)] {
+    for (rows, columns) in [(512, 81), (1024, 1231), (8192, 1231), (512, 13_205)] {
         results.insert(format!("{rows}x{columns} linear"), linear(rows, columns));
     }
     println!("{}", Value::Object(results));
@@ -123,6 +123,15 @@ fn from_logits(rows: usize, columns: usize, head: &str) -> Value {
         });
         times.insert(name.into(), seconds.into());
     }
+    let config = AcslConfig { background: Background::Adaptive, ..AcslConfig::default() };
+    let loss = Acsl::new(&config, &context).expect("settings are valid");
+    let seconds = timed(|| {
+        black_box(
+            loss.evaluate_sparse(black_box(&z), &targets, &LossState::default(), &SingleWorker)
+                .expect("fits"),
+        );
+    });
+    times.insert("acsl adaptive, triples".into(), seconds.into());
     Value::Object(times)
 }
 
@@ -136,13 +145,16 @@ fn linear(rows: usize, columns: usize) -> Value {
     let mut weight = normal(3, columns * WIDTH);
     weight.iter_mut().for_each(|w| *w *= 1.5 / (WIDTH as f32).sqrt());
     let bias = vec![-7.0; columns];
-    let layer = LinearLayer { inputs: &inputs, weight: &weight, bias: &bias, width: WIDTH };
+    let layer =
+        LinearLayer { inputs: &inputs, weight: &weight, bias: &bias, width: WIDTH, frozen_inputs: false };
+    let evaluate =
+        |layer, targets| loss.evaluate_linear(layer, targets, &LossState::default(), &SingleWorker);
     let mut kept = 0;
-    let fused = timed(|| kept = black_box(loss.evaluate_linear(layer, &targets).expect("fits")).kept);
+    let fused = timed(|| kept = black_box(evaluate(layer, &targets).expect("fits")).kept);
     use std::sync::atomic::Ordering::Relaxed;
     let before = IN_USE.load(Relaxed);
     PEAK.store(before, Relaxed);
-    let found = loss.evaluate_linear(layer, &targets).expect("fits");
+    let found = evaluate(layer, &targets).expect("fits");
     let outputs = 4 * (found.inputs.len() + found.weight.len() + found.bias.len());
     let extra = PEAK.load(Relaxed).saturating_sub(before + outputs);
     let product = timed(|| {

@@ -3,7 +3,12 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::LossError, numerics::vectorised, targets::RoiTargets};
+use crate::{
+    error::LossError,
+    fused::{LinearEvaluation, LinearLayer, evaluate_linear_dense},
+    numerics::vectorised,
+    targets::RoiTargets,
+};
 
 /// What a loss may know about the classes when it is built. Counts are those of the training set in hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -100,6 +105,28 @@ impl Workers for SingleWorker {
     fn sum(&self, _values: &mut [f64]) {}
 }
 
+/// Gradients of logits that are not 0, by row and ascending column.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SparseGradient {
+    /// RoI of each.
+    pub rows: Vec<u32>,
+    /// Column of each.
+    pub columns: Vec<u32>,
+    /// The gradients.
+    pub values: Vec<f32>,
+}
+
+/// A loss at a batch, its gradient as triples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SparseEvaluation {
+    /// The loss.
+    pub value: f64,
+    /// Its gradient with respect to the logits.
+    pub gradient: SparseGradient,
+    /// The running statistics after the step.
+    pub state: LossState,
+}
+
 /// A loss at a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
@@ -160,6 +187,30 @@ pub trait ClassificationLoss: Send + Sync {
     /// Scores in `0..=1` of the foreground classes, `[N × C]`, for `logits [N × columns]`.
     fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32>;
 
+    /// The loss of a linear layer's outputs, with the gradients of its weights, its bias and, unless they are frozen, its
+    /// inputs.
+    ///
+    /// # Errors
+    /// If the shapes do not fit or an output is not finite.
+    fn evaluate_linear(
+        &self,
+        layer: LinearLayer<'_>,
+        targets: &RoiTargets,
+        state: &LossState,
+        workers: &dyn Workers,
+    ) -> Result<LinearEvaluation, LossError> {
+        evaluate_linear_dense(self, layer, targets, state, workers)
+    }
+
+    /// Changes the weights `[inputs × columns]` of a trained layer to those that give the logits of
+    /// [`Self::class_scores`]; for most losses they are the same.
+    ///
+    /// # Errors
+    /// If the weights are no whole number of rows.
+    fn final_weights(&self, _weight: &mut [f32], _columns: usize) -> Result<(), LossError> {
+        Ok(())
+    }
+
     /// Which negatives of a step push their class down, given the state before it; `None` for losses that do not select.
     fn kept_negatives(
         &self,
@@ -172,7 +223,7 @@ pub trait ClassificationLoss: Send + Sync {
 }
 
 /// Rows of a task: fixed, so that sums are taken in the same order on any number of threads.
-const ROWS: usize = 8;
+pub(crate) const ROWS: usize = 8;
 
 /// Sums `row(n, scale, z, gradient)` over the RoIs: the row's unscaled loss is returned, its scaled gradient written
 /// to a slice of zeros. Rows of scale 0 are left out.

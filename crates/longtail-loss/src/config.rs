@@ -1,5 +1,6 @@
 //! The choice of a loss, as a recipe spells it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// A classification loss by name, `kind = "acsl"` in a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum LossConfig {
     /// [`SoftmaxCrossEntropy`].

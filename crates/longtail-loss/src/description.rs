@@ -1,6 +1,6 @@
-//! What each loss is, in words: `longtail explain loss` prints it.
+//! What each loss and correction is, in words: `longtail explain` prints it.
 
-use crate::config::LossConfig;
+use crate::{config::LossConfig, post_hoc::PostHoc};
 
 /// What a loss reads besides logits and labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,16 +30,16 @@ impl Statistics {
     }
 }
 
-/// A loss in words.
+/// A method in words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Description {
     /// Full name.
     pub name: &'static str,
     /// Where it is from.
     pub source: &'static str,
-    /// The loss of a RoI with logits z and true class k.
+    /// The loss of a RoI with logits z and true class k; of a correction, the score of class c.
     pub formula: &'static str,
-    /// Width K of the head.
+    /// Width K of the head; of a correction, what it takes.
     pub outputs: &'static str,
     /// What it reads.
     pub reads: Statistics,
@@ -175,6 +175,43 @@ impl LossConfig {
                 "C + 1",
                 BoxCounts,
                 "when test classes are balanced and training counts are known",
+            ),
+        }
+    }
+}
+
+impl PostHoc {
+    /// The correction in words.
+    pub fn description(&self) -> Description {
+        let of = |name, source, formula, reads, when| Description {
+            name,
+            source,
+            formula,
+            outputs: "C + 1, softmax",
+            reads,
+            when,
+        };
+        match self {
+            Self::TauNorm { .. } => of(
+                "τ-normalisation",
+                "Kang et al., ICLR 2020",
+                "softmax(z)_c with w_c / ‖w_c‖^τ in the place of w_c",
+                Statistics::Nothing,
+                "a classifier whose tail has small weights; no counts needed",
+            ),
+            Self::NorCal { .. } => of(
+                "normalised calibration",
+                "Pan et al., NeurIPS 2021",
+                "e^{z_c} / n_c^γ, renormalised with the background",
+                Statistics::ImageCounts,
+                "a trained detector that must not be trained again",
+            ),
+            Self::LogitAdjustment { .. } => of(
+                "logit adjustment",
+                "Menon et al., ICLR 2021",
+                "softmax(z - τ log(n / max n))_c, background untouched",
+                Statistics::BoxCounts,
+                "as NorCal, relative to the largest class",
             ),
         }
     }

@@ -76,6 +76,12 @@ pub enum LossError {
         /// Values that fit.
         expected: [usize; 3],
     },
+    /// A correction of softmax scores was given to another kind of loss.
+    #[error(
+        "corrections are for softmax over background and classes; this loss has other columns or scores: leave \
+         `correction` out"
+    )]
+    NotCorrectable,
     /// A logit is not finite.
     #[error("logit of RoI {row}, column {column}, is {value}")]
     NotFinite {

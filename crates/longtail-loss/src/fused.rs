@@ -1,15 +1,16 @@
-//! The classifier layer and ACSL in one pass: `Z = X Wᵀ + b` is never stored.
+//! A linear classifier layer with its loss: value and all gradients on slices.
 //!
-//! A tile of Z is made, compared with the threshold and dropped; what survives, one or two columns a RoI once a
-//! classifier has converged, becomes (row, column, gradient) triples, and dX, dW, db are sparse products over them. Dense
-//! training costs three matrix products of 2·N·K·D operations; this costs one, plus 4·nnz·D. Tiles and sums are cut by
+//! Any loss can take the dense path: three matrix products of 2·N·K·D operations around the loss. ACSL with adaptive
+//! background takes the sparse one, in which `Z = X Wᵀ + b` is never stored. A tile of Z is made, compared with the threshold and dropped; what survives, one or two columns a RoI once a
+//! classifier has converged, becomes (row, column, gradient) triples, and dX, dW, db are sparse products over them. That
+//! costs one matrix product, plus 4·nnz·D. Tiles and sums are cut by
 //! shapes alone: the same bits on any number of threads.
 
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
 use crate::{
-    classification::{ClassificationLoss, LossState, SingleWorker},
+    classification::{ClassificationLoss, LossState, Workers},
     error::LossError,
     methods::acsl::{Acsl, each_at_least},
     numerics::{softplus_and_sigmoid, vectorised},
@@ -31,6 +32,8 @@ pub struct LinearLayer<'a> {
     pub bias: &'a [f32],
     /// D.
     pub width: usize,
+    /// Whether nothing below the layer is trained: dX is left out.
+    pub frozen_inputs: bool,
 }
 
 /// Loss of a linear layer's outputs with all gradients.
@@ -38,7 +41,7 @@ pub struct LinearLayer<'a> {
 pub struct LinearEvaluation {
     /// The loss.
     pub value: f64,
-    /// dX, `[N × D]`.
+    /// dX, `[N × D]`; empty for frozen inputs.
     pub inputs: Vec<f32>,
     /// dW, `[K × D]`.
     pub weight: Vec<f32>,
@@ -46,6 +49,8 @@ pub struct LinearEvaluation {
     pub bias: Vec<f32>,
     /// Non-zero gradients of logits.
     pub kept: usize,
+    /// The loss's running statistics after the step.
+    pub state: LossState,
 }
 
 /// A gradient of a logit.
@@ -57,6 +62,17 @@ struct Triple {
 }
 
 impl LinearLayer<'_> {
+    /// Z, `[N × K]`.
+    pub fn outputs(&self) -> Vec<f32> {
+        let outputs = self.bias.len();
+        let mut logits = vec![0.0; self.rows() * outputs];
+        logits.par_chunks_mut((TILE_ROWS * outputs).max(1)).enumerate().for_each(|(task, tile)| {
+            let first = task * TILE_ROWS;
+            self.tile(first..first + tile.len() / outputs, 0..outputs, tile);
+        });
+        logits
+    }
+
     fn rows(&self) -> usize {
         self.inputs.len().checked_div(self.width).unwrap_or(0)
     }
@@ -71,6 +87,11 @@ impl LinearLayer<'_> {
         let found = [self.inputs.len(), self.weight.len(), self.bias.len()];
         let expected = [targets.len() * self.width, outputs * self.width, outputs];
         Err(LossError::LayerShape { found, expected })
+    }
+
+    /// Zeros for dX.
+    fn input_gradient(&self) -> Vec<f32> {
+        vec![0.0; if self.frozen_inputs { 0 } else { self.inputs.len() }]
     }
 
     /// A tile of Z with rows of `columns.len()` values.
@@ -126,31 +147,15 @@ fn product(
 }
 
 impl Acsl {
-    /// Loss of the layer's outputs, with the gradients of its inputs, weights and bias. With adaptive background the
-    /// outputs are never stored; the other modes suppress most columns of background RoIs and take the dense path.
-    ///
-    /// # Errors
-    /// If the shapes do not fit or an output is not finite.
-    pub fn evaluate_linear(
+    /// The sparse path; `threshold` is the logit from which a column is kept.
+    pub(crate) fn evaluate_linear_sparse(
         &self,
         layer: LinearLayer<'_>,
         targets: &RoiTargets,
+        threshold: f32,
     ) -> Result<LinearEvaluation, LossError> {
         let outputs = self.num_outputs(targets.num_classes());
         layer.check(targets, outputs)?;
-        match self.sparse_threshold() {
-            Some(threshold) => self.sparse(layer, targets, outputs, threshold),
-            None => self.dense(layer, targets, outputs),
-        }
-    }
-
-    fn sparse(
-        &self,
-        layer: LinearLayer<'_>,
-        targets: &RoiTargets,
-        outputs: usize,
-        threshold: f32,
-    ) -> Result<LinearEvaluation, LossError> {
         let (rows, scales) = (layer.rows(), targets.scales());
         let row_tiles = rows.div_ceil(TILE_ROWS);
         let column_tiles = outputs.div_ceil(TILE_COLUMNS);
@@ -219,7 +224,7 @@ impl Acsl {
         }
         let kept = of_tiles.iter().map(Vec::len).sum();
 
-        let mut inputs = vec![0.0; layer.inputs.len()];
+        let mut inputs = layer.input_gradient();
         inputs.par_chunks_mut(TILE_ROWS * layer.width).enumerate().for_each(|(row_tile, dx)| {
             for triple in of_tiles[row_tile * column_tiles..(row_tile + 1) * column_tiles].iter().flatten() {
                 let place = (triple.row as usize - row_tile * TILE_ROWS) * layer.width;
@@ -243,42 +248,41 @@ impl Acsl {
                     }
                 }
             });
-        Ok(LinearEvaluation { value, inputs, weight, bias, kept })
+        Ok(LinearEvaluation { value, inputs, weight, bias, kept, state: LossState::Stateless })
     }
+}
 
-    fn dense(
-        &self,
-        layer: LinearLayer<'_>,
-        targets: &RoiTargets,
-        outputs: usize,
-    ) -> Result<LinearEvaluation, LossError> {
-        let (rows, width) = (layer.rows(), layer.width);
-        let mut logits = vec![0.0; rows * outputs];
-        logits.par_chunks_mut(TILE_ROWS * outputs).enumerate().for_each(|(task, tile)| {
-            let first = task * TILE_ROWS;
-            layer.tile(first..first + tile.len() / outputs, 0..outputs, tile);
-        });
-        let found = self.evaluate(&logits, targets, &LossState::Stateless, &SingleWorker)?;
-        let gradient = found.gradient;
-        let mut inputs = vec![0.0; layer.inputs.len()];
-        inputs.par_chunks_mut(TILE_ROWS * width).enumerate().for_each(|(task, dx)| {
-            let g = &gradient[task * TILE_ROWS * outputs..];
-            let shape = [dx.len() / width, width, outputs];
-            product(dx, width, shape, (g, outputs, 1), (layer.weight, width, 1), false);
-        });
-        let mut weight = vec![0.0; layer.weight.len()];
-        weight.par_chunks_mut(TILE_COLUMNS * width).enumerate().for_each(|(task, dw)| {
-            let g = gradient.get(task * TILE_COLUMNS..).unwrap_or_default();
-            let shape = [dw.len() / width, width, rows];
-            product(dw, width, shape, (g, 1, outputs), (layer.inputs, width, 1), false);
-        });
-        let mut bias = vec![0.0; outputs];
-        for row in gradient.chunks_exact(outputs.max(1)) {
-            bias.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
-        }
-        let kept = gradient.iter().filter(|g| **g != 0.0).count();
-        Ok(LinearEvaluation { value: found.value, inputs, weight, bias, kept })
+/// The dense path, for any loss.
+pub(crate) fn evaluate_linear_dense<L: ClassificationLoss + ?Sized>(
+    loss: &L,
+    layer: LinearLayer<'_>,
+    targets: &RoiTargets,
+    state: &LossState,
+    workers: &dyn Workers,
+) -> Result<LinearEvaluation, LossError> {
+    let outputs = loss.num_outputs(targets.num_classes());
+    layer.check(targets, outputs)?;
+    let (rows, width) = (layer.rows(), layer.width);
+    let found = loss.evaluate(&layer.outputs(), targets, state, workers)?;
+    let gradient = found.gradient;
+    let mut inputs = layer.input_gradient();
+    inputs.par_chunks_mut(TILE_ROWS * width).enumerate().for_each(|(task, dx)| {
+        let g = &gradient[task * TILE_ROWS * outputs..];
+        let shape = [dx.len() / width, width, outputs];
+        product(dx, width, shape, (g, outputs, 1), (layer.weight, width, 1), false);
+    });
+    let mut weight = vec![0.0; layer.weight.len()];
+    weight.par_chunks_mut(TILE_COLUMNS * width).enumerate().for_each(|(task, dw)| {
+        let g = gradient.get(task * TILE_COLUMNS..).unwrap_or_default();
+        let shape = [dw.len() / width, width, rows];
+        product(dw, width, shape, (g, 1, outputs), (layer.inputs, width, 1), false);
+    });
+    let mut bias = vec![0.0; outputs];
+    for row in gradient.chunks_exact(outputs.max(1)) {
+        bias.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
     }
+    let kept = gradient.iter().filter(|g| **g != 0.0).count();
+    Ok(LinearEvaluation { value: found.value, inputs, weight, bias, kept, state: found.state })
 }
 
 /// `target += factor · values`.

@@ -11,7 +11,7 @@
 //! | [`config`], [`description`] | the choice of a loss; each in words |
 //! | [`methods`] | the losses, one file each |
 //! | [`post_hoc`] | corrections of a trained classifier |
-//! | [`fused`] | the classifier layer and ACSL in one pass |
+//! | [`fused`] | the classifier layer with its loss; with ACSL in one pass |
 //! | [`numerics`] | vectorised exponentials |
 //! | [`draw`] | counter-based random draws |
 //! | [`tensor`] | losses on Burn tensors |
@@ -30,7 +30,8 @@ pub mod targets;
 pub mod tensor;
 
 pub use classification::{
-    ClassContext, ClassificationLoss, Column, Evaluation, KeptNegatives, LossState, SingleWorker, Workers,
+    ClassContext, ClassificationLoss, Column, Evaluation, KeptNegatives, LossState, SingleWorker,
+    SparseEvaluation, SparseGradient, Workers,
 };
 pub use config::LossConfig;
 pub use description::{Description, Statistics};
@@ -52,4 +53,5 @@ pub use methods::{
     sigmoid_bce::{SigmoidBce, SigmoidBceConfig},
     softmax::SoftmaxCrossEntropy,
 };
+pub use post_hoc::PostHoc;
 pub use targets::{DrawKey, Normalizer, Reduction, RoiTargets};

@@ -1,9 +1,161 @@
 //! Corrections of a trained softmax classifier for its long tail, without training: on weights or on stored logits.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    classification::scores_by_rows, error::LossError, methods::balanced_softmax::log_priors,
+    classification::{
+        ClassContext, ClassificationLoss, Column, Evaluation, KeptNegatives, LossState, Workers,
+        scores_by_rows,
+    },
+    error::LossError,
+    fused::{LinearEvaluation, LinearLayer},
+    methods::balanced_softmax::log_priors,
     numerics::softmax,
+    targets::RoiTargets,
 };
+
+/// A correction by name, `correction = { kind = "norcal" }` of a recipe's classifier.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum PostHoc {
+    /// [`tau_normalize`].
+    TauNorm {
+        /// τ: 0 changes nothing, 1 makes all norms 1.
+        #[serde(default = "default_tau")]
+        tau: f64,
+    },
+    /// [`norcal`], with training images as counts.
+    #[serde(rename = "norcal")]
+    NorCal {
+        /// γ: 0 changes nothing.
+        #[serde(default = "default_gamma")]
+        gamma: f64,
+    },
+    /// [`adjust_logits`], with boxes as counts.
+    LogitAdjustment {
+        /// τ: 0 changes nothing.
+        #[serde(default = "default_tau")]
+        tau: f64,
+    },
+}
+
+fn default_tau() -> f64 {
+    1.0
+}
+fn default_gamma() -> f64 {
+    0.6
+}
+
+impl PostHoc {
+    /// Every correction with its default settings.
+    pub fn defaults() -> [Self; 3] {
+        let (tau, gamma) = (default_tau(), default_gamma());
+        [Self::TauNorm { tau }, Self::NorCal { gamma }, Self::LogitAdjustment { tau }]
+    }
+
+    /// The loss with corrected scores; it trains as before.
+    ///
+    /// # Errors
+    /// If a setting is no finite number, counts are missing or forbidden, or the loss is not one of softmax with a
+    /// background column and the classes.
+    pub fn correct(
+        self,
+        loss: Box<dyn ClassificationLoss>,
+        context: &ClassContext<'_>,
+    ) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        let classes = context.num_classes;
+        let z = vec![0.0; loss.num_outputs(classes)];
+        let plain = std::iter::once(Column::Background).chain((0..classes).map(Column::Class));
+        // Equal logits have equal scores under a softmax over C + 1 columns alone.
+        let uniform = 1.0 / (classes + 1) as f32;
+        let softmax = loss.columns(classes).into_iter().eq(plain)
+            && loss.class_scores(&z, z.len()).iter().all(|score| (score - uniform).abs() < 1e-6);
+        if !softmax {
+            return Err(LossError::NotCorrectable);
+        }
+        let finite = |field, value: f64| match value.is_finite() {
+            true => Ok(value),
+            false => Err(LossError::Setting { field, value, expected: "a finite number" }),
+        };
+        let subtracted = match self {
+            Self::TauNorm { tau } => finite("tau", tau).map(|_| None)?,
+            Self::NorCal { gamma } => Some(powers(context.image_counts("NorCal")?, finite("gamma", gamma)?)),
+            Self::LogitAdjustment { tau } => {
+                Some(log_priors(tau, context.instance_counts("logit adjustment")?)?)
+            }
+        };
+        Ok(Box::new(Corrected { loss, correction: self, subtracted }))
+    }
+}
+
+/// A loss with corrected scores.
+struct Corrected {
+    loss: Box<dyn ClassificationLoss>,
+    correction: PostHoc,
+    /// What is taken from each logit before the softmax, `[C + 1]`.
+    subtracted: Option<Vec<f32>>,
+}
+
+impl ClassificationLoss for Corrected {
+    fn num_outputs(&self, num_classes: usize) -> usize {
+        self.loss.num_outputs(num_classes)
+    }
+
+    fn columns(&self, num_classes: usize) -> Vec<Column> {
+        self.loss.columns(num_classes)
+    }
+
+    fn evaluate(
+        &self,
+        logits: &[f32],
+        targets: &RoiTargets,
+        state: &LossState,
+        workers: &dyn Workers,
+    ) -> Result<Evaluation, LossError> {
+        self.loss.evaluate(logits, targets, state, workers)
+    }
+
+    fn evaluate_linear(
+        &self,
+        layer: LinearLayer<'_>,
+        targets: &RoiTargets,
+        state: &LossState,
+        workers: &dyn Workers,
+    ) -> Result<LinearEvaluation, LossError> {
+        self.loss.evaluate_linear(layer, targets, state, workers)
+    }
+
+    fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
+        match &self.subtracted {
+            Some(subtracted) => adjusted(logits, subtracted),
+            None => self.loss.class_scores(logits, columns),
+        }
+    }
+
+    fn final_weights(&self, weight: &mut [f32], columns: usize) -> Result<(), LossError> {
+        match self.correction {
+            PostHoc::TauNorm { tau } => tau_normalize(weight, columns, tau),
+            PostHoc::NorCal { .. } | PostHoc::LogitAdjustment { .. } => Ok(()),
+        }
+    }
+
+    fn kept_negatives(
+        &self,
+        logits: &[f32],
+        targets: &RoiTargets,
+        state: &LossState,
+    ) -> Option<KeptNegatives> {
+        self.loss.kept_negatives(logits, targets, state)
+    }
+}
+
+/// `γ ln n` of each class after 0 for the background: `e^z / n^γ = e^(z - γ ln n)`. Unlike the priors of logit adjustment
+/// not relative to the largest class, which would move the background.
+fn powers(counts: &[u64], gamma: f64) -> Vec<f32> {
+    let of_class = counts.iter().map(|&n| (gamma * (n.max(1) as f64).ln()) as f32);
+    std::iter::once(0.0).chain(of_class).collect()
+}
 
 /// τ-normalisation (Kang et al., ICLR 2020, arXiv 1910.09217): `w_c / ‖w_c‖^τ` for the classes' weights, in place;
 /// `weight [inputs × columns]`, column 0, the background, is untouched. τ = 0 changes nothing, 1 makes all norms 1.
@@ -40,10 +192,7 @@ pub fn norcal(logits: &[f32], counts: &[u64], gamma: f64) -> Result<Vec<f32>, Lo
     if !gamma.is_finite() {
         return Err(LossError::Setting { field: "gamma", value: gamma, expected: "a finite number" });
     }
-    // e^z / n^γ = e^(z - γ ln n); unlike the priors below not relative to the largest class, which would move the background.
-    let subtracted: Vec<f32> =
-        std::iter::once(0.0).chain(counts.iter().map(|&n| (gamma * (n.max(1) as f64).ln()) as f32)).collect();
-    adjusted(logits, &subtracted)
+    checked(logits, &powers(counts, gamma))
 }
 
 /// Post-hoc logit adjustment (Menon et al., ICLR 2021, arXiv 2007.07314): softmax of `z_c - τ log(n_c / max n)`,
@@ -52,19 +201,25 @@ pub fn norcal(logits: &[f32], counts: &[u64], gamma: f64) -> Result<Vec<f32>, Lo
 /// # Errors
 /// If τ is not finite or the shapes do not fit.
 pub fn adjust_logits(logits: &[f32], counts: &[u64], tau: f64) -> Result<Vec<f32>, LossError> {
-    adjusted(logits, &log_priors(tau, counts)?)
+    checked(logits, &log_priors(tau, counts)?)
 }
 
-fn adjusted(logits: &[f32], subtracted: &[f32]) -> Result<Vec<f32>, LossError> {
+fn checked(logits: &[f32], subtracted: &[f32]) -> Result<Vec<f32>, LossError> {
     let columns = subtracted.len();
     if !logits.len().is_multiple_of(columns) {
         let rows = logits.len() / columns;
         return Err(LossError::LogitsLength { found: logits.len(), rows, outputs: columns });
     }
-    Ok(scores_by_rows(logits, columns, columns - 1, |z, scores| {
+    Ok(adjusted(logits, subtracted))
+}
+
+/// Softmax of `z - subtracted` without its first column.
+fn adjusted(logits: &[f32], subtracted: &[f32]) -> Vec<f32> {
+    let columns = subtracted.len();
+    scores_by_rows(logits, columns, columns - 1, |z, scores| {
         let moved: Vec<f32> = z.iter().zip(subtracted).map(|(z, s)| z - s).collect();
         let mut probabilities = vec![0.0; columns];
         softmax(&moved, &mut probabilities);
         scores.copy_from_slice(&probabilities[1..]);
-    }))
+    })
 }

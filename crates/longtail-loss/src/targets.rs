@@ -1,5 +1,6 @@
 //! What a loss is told about the sampled RoIs of a step.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LossError;
@@ -14,7 +15,7 @@ pub struct DrawKey {
 }
 
 /// What the sum over RoIs is divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Normalizer {
     /// RoIs that are not ignored.
@@ -27,7 +28,7 @@ pub enum Normalizer {
 }
 
 /// How the losses of the RoIs become one number: `weight · Σ w_n L_n / normalizer`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reduction {
     /// Weight of the whole loss.

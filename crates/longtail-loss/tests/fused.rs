@@ -48,7 +48,13 @@ impl Case {
     }
 
     fn layer(&self) -> LinearLayer<'_> {
-        LinearLayer { inputs: &self.inputs, weight: &self.weight, bias: &self.bias, width: self.width }
+        LinearLayer {
+            inputs: &self.inputs,
+            weight: &self.weight,
+            bias: &self.bias,
+            width: self.width,
+            frozen_inputs: false,
+        }
     }
 
     /// The plain path in f64.
@@ -99,6 +105,10 @@ fn assert_close(found: &LinearEvaluation, expected: &(f64, Vec<f64>, Vec<f64>, V
     }
 }
 
+fn evaluate(loss: &Acsl, case: &Case) -> Result<LinearEvaluation, LossError> {
+    loss.evaluate_linear(case.layer(), &case.targets, &LossState::default(), &SingleWorker)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
@@ -116,7 +126,7 @@ proptest! {
         let loss = acsl(threshold, mode, background_logit, classes);
         let case = Case::new(rows, classes, loss.num_outputs(classes), width, seed);
         // A logit within rounding of the threshold may fall on either side.
-        let found = loss.evaluate_linear(case.layer(), &case.targets).unwrap();
+        let found = evaluate(&loss, &case).unwrap();
         let expected = case.plain(&loss);
         prop_assume!((found.value - expected.0).abs() < 1e-4 * (1.0 + expected.0.abs()));
         assert_close(&found, &expected);
@@ -130,7 +140,7 @@ fn the_bits_do_not_depend_on_the_threads() {
         let case = Case::new(700, 600, 601, 33, 3);
         let with = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| loss.evaluate_linear(case.layer(), &case.targets).unwrap())
+            pool.install(|| evaluate(&loss, &case).unwrap())
         };
         assert_eq!(with(1), with(4), "{mode:?}");
     }
@@ -142,7 +152,7 @@ fn only_what_survives_is_kept() {
     let mut case = Case::new(40, 50, 50, 4, 1);
     case.weight.fill(0.0);
     case.bias.fill(-5.0);
-    let found = loss.evaluate_linear(case.layer(), &case.targets).unwrap();
+    let found = evaluate(&loss, &case).unwrap();
     let foreground = case.targets.labels().iter().filter(|l| **l > 0).count();
     assert_eq!(found.kept, foreground);
 }
@@ -152,10 +162,10 @@ fn bad_layers_are_refused() {
     let loss = acsl(0.7, Background::Adaptive, false, 5);
     let mut case = Case::new(4, 5, 5, 3, 1);
     case.bias.pop();
-    let error = loss.evaluate_linear(case.layer(), &case.targets).unwrap_err();
+    let error = evaluate(&loss, &case).unwrap_err();
     assert_eq!(error, LossError::LayerShape { found: [12, 15, 4], expected: [12, 15, 5] });
     let mut case = Case::new(4, 5, 5, 3, 1);
     case.bias[3] = f32::NAN;
-    let error = loss.evaluate_linear(case.layer(), &case.targets).unwrap_err();
+    let error = evaluate(&loss, &case).unwrap_err();
     assert!(matches!(error, LossError::NotFinite { row: 0, column: 3, .. }), "{error}");
 }

@@ -2,6 +2,7 @@
 //! read the same RoI features.
 
 use burn::{
+    module::Param,
     nn::Linear,
     tensor::{Device, Tensor, TensorData},
 };
@@ -26,6 +27,26 @@ pub struct Scored<'a> {
     pub linear: Linear,
     /// Gives the scores.
     pub loss: &'a dyn ClassificationLoss,
+}
+
+impl<'a> Scored<'a> {
+    /// A trained layer with its loss, whose correction of the weights is applied.
+    ///
+    /// # Errors
+    /// If the layer does not fit the loss.
+    pub fn new(linear: &Linear, loss: &'a dyn ClassificationLoss) -> Result<Self, TrainError> {
+        let weight = linear.weight.val();
+        let weight = if weight.is_autodiff() { weight.inner() } else { weight };
+        let (dims, device) = (weight.dims(), weight.device());
+        let mut values = weight.into_data().try_to_vec::<f32>().unwrap_or_default();
+        loss.final_weights(&mut values, dims[1])?;
+        let weight = Tensor::from_data(TensorData::new(values, dims), &device);
+        let bias = linear.bias.as_ref().map(|bias| {
+            let bias = bias.val();
+            Param::from_tensor(if bias.is_autodiff() { bias.inner() } else { bias })
+        });
+        Ok(Self { linear: Linear { weight: Param::from_tensor(weight), bias }, loss })
+    }
 }
 
 /// Detections of every classifier over a data set, `[classifier][detection]`, images in file order.

@@ -6,7 +6,7 @@
 //! | [`mod@run`] | a run from recipe to results |
 //! | `stage_detector`, `stage_classifier` | the two training loops, each readable top to bottom |
 //! | [`classifier`] | a last layer with the loss that trains it |
-//! | [`sgd`], [`schedule`] | the optimizer and its learning rate |
+//! | [`sgd`], [`slice_sgd`], [`schedule`] | the optimizer and its learning rate |
 //! | [`parameters`], [`checkpoint`] | weights by name, and everything needed to go on |
 //! | [`evaluation`] | detections and scores of any number of classifiers in one pass |
 //! | [`mod@branch`] | a run that begins with the first stages of another one |
@@ -35,6 +35,7 @@ pub mod run_folder;
 pub mod schedule;
 pub mod seed;
 pub mod sgd;
+pub mod slice_sgd;
 mod stage_classifier;
 mod stage_detector;
 

@@ -71,6 +71,10 @@ impl Predictor {
         let detector = recipe.detector.init(num_classes, outputs, 0, &device);
         let detector = restore(detector, &checkpoint.model).map_err(mismatch)?;
         let loss = chosen.loss.build(&context)?;
+        let loss = match chosen.correction {
+            Some(correction) => correction.correct(loss, &context)?,
+            None => loss,
+        };
         let linear = match checkpoint.classifiers.iter().find(|c| c.name == chosen.name) {
             None => detector.classifier().clone(),
             Some(state) => {
@@ -79,6 +83,7 @@ impl Predictor {
                 restore(linear, &state.parameters).map_err(mismatch)?
             }
         };
+        let linear = Scored::new(&linear, loss.as_ref())?.linear;
         Ok(Self {
             detector,
             linear,

@@ -12,7 +12,7 @@ use std::{
 use longtail_data::{Sampler, Transform};
 use longtail_detect::{FasterRcnnConfig, TestConfig};
 use longtail_emoji::WorldConfig;
-use longtail_loss::{LossConfig, Reduction};
+use longtail_loss::{LossConfig, PostHoc, Reduction};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -156,6 +156,9 @@ pub struct ClassifierRecipe {
     pub name: String,
     /// The classification loss.
     pub loss: LossConfig,
+    /// A correction of the trained classifier's scores, for softmax losses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<PostHoc>,
     /// Weight and normaliser of the loss.
     #[serde(default)]
     pub reduction: Reduction,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use longtail_eval::EvalReport;
-use longtail_loss::LossConfig;
+use longtail_loss::{LossConfig, PostHoc};
 use serde::{Deserialize, Serialize};
 
 use crate::{data::Class, error::TrainError};
@@ -37,6 +37,9 @@ pub struct ClassifierResult {
     pub iterations: u64,
     /// Its loss.
     pub loss: LossConfig,
+    /// The correction of its scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<PostHoc>,
     /// Reports by the truth's name.
     pub reports: BTreeMap<String, EvalReport>,
     /// File of its detections, relative to the run folder.

@@ -6,7 +6,7 @@ use burn::{module::Module, tensor::Device};
 use longtail_data::{BatchPlan, Loader, Transform};
 use longtail_detect::FasterRcnn;
 use longtail_eval::write_detections;
-use longtail_loss::{ClassContext, ClassificationLoss, LossConfig};
+use longtail_loss::{ClassContext, ClassificationLoss};
 
 use crate::{
     checkpoint::{Checkpoint, Position},
@@ -17,7 +17,7 @@ use crate::{
     metrics::{EvaluationRecord, MetricsLog, Record},
     observer::{Event, Observer},
     parameters::{restore, snapshot},
-    recipe::{Length, Recipe, Stage, Trained},
+    recipe::{ClassifierRecipe, Length, Recipe, Stage, Trained},
     results::{ClassifierResult, Results},
     run_folder::RunFolder,
     seed::{Purpose, derive},
@@ -74,12 +74,12 @@ pub fn run(
     // All of them now: a bad setting of the last stage must not be found after the first one's days.
     for (s, stage) in recipe.stages.iter().enumerate() {
         for (c, classifier) in stage.classifiers.iter().enumerate() {
-            build_loss(&data, recipe, &classifier.loss).map_err(|error| {
+            build_loss(&data, recipe, classifier).map_err(|error| {
                 TrainError::recipe(format!("stages.{s}.classifiers.{c}.loss"), format!("is refused: {error}"))
             })?;
         }
     }
-    let first = build_loss(&data, recipe, &recipe.stages[0].classifiers[0].loss)?;
+    let first = build_loss(&data, recipe, &recipe.stages[0].classifiers[0])?;
     // A stage with a single classifier has put its own into the detector.
     let outputs = checkpoint.as_ref().and_then(Checkpoint::classifier_outputs);
     let mut detector = recipe.detector.init(
@@ -123,14 +123,14 @@ pub fn run(
     Ok(run.results)
 }
 
-/// Builds a loss for the classes of a data set.
+/// Builds a classifier's loss, with its correction, for the classes of a data set.
 ///
 /// # Errors
 /// If a setting is out of range or a needed class count is missing.
 pub fn build_loss(
     data: &RunData,
     recipe: &Recipe,
-    config: &LossConfig,
+    classifier: &ClassifierRecipe,
 ) -> Result<Box<dyn ClassificationLoss>, TrainError> {
     let counts = data.train.counts();
     let context = ClassContext {
@@ -140,7 +140,11 @@ pub fn build_loss(
         total_images: Some(counts.total_images),
         statistics_free: recipe.statistics_free,
     };
-    Ok(config.build(&context)?)
+    let loss = classifier.loss.build(&context)?;
+    Ok(match classifier.correction {
+        Some(correction) => correction.correct(loss, &context)?,
+        None => loss,
+    })
 }
 
 impl Run<'_> {
@@ -219,6 +223,7 @@ impl Run<'_> {
                     stage: stage.name.clone(),
                     iterations: iteration,
                     loss: stage.classifiers[place].loss.clone(),
+                    correction: stage.classifiers[place].correction,
                     reports: reports.into_iter().collect::<BTreeMap<_, _>>(),
                     detections: file,
                 };

@@ -5,9 +5,9 @@
 
 use std::time::Instant;
 
-use burn::{module::Module, tensor::Tensor};
+use burn::tensor::Device;
 use longtail_detect::FasterRcnn;
-use longtail_loss::{DrawKey, LossError, RoiTargets};
+use longtail_loss::{DrawKey, RoiTargets};
 
 use crate::{
     checkpoint::{Checkpoint, Position},
@@ -21,7 +21,7 @@ use crate::{
     run::{Run, build_loss, frozen},
     seed::{Purpose, derive},
     sgd::Sgd,
-    stage_detector::{check_finite, scalar},
+    stage_detector::check_finite,
 };
 
 /// Trains the stage's classifiers and evaluates them at the end. The detector comes back unchanged, or with the
@@ -57,41 +57,21 @@ pub(crate) fn train(
         let targets: Vec<_> = batch.images.iter().map(|image| image.targets.clone()).collect();
         let draw = DrawKey { seed, step: iteration };
         let rois = trunk.roi_features(&images, &targets, draw);
-        let mut host = rois.host_time;
-        let features = Tensor::from_inner(rois.features);
+        // The classifier layers below count as network: their losses are part of them.
+        let host = rois.host_time;
+        let features = rois.features.into_data().try_to_vec::<f32>().unwrap_or_default();
         let roi_targets = RoiTargets::new(&rois.labels, num_classes, draw)?;
         let log = (iteration + 1) % run.recipe.log_every == 0;
         let factor = stage.schedule.factor(iteration, total);
 
         let mut terms = Vec::new();
         for classifier in &mut classifiers {
-            let logits = classifier.linear.forward(features.clone());
-            let loss_began = Instant::now();
-            if log
-                && let Some(kept) =
-                    classifier.loss.kept_negatives_of(&logits, &roi_targets, &classifier.loss_state)
-            {
+            if log && let Some(kept) = classifier.kept_negatives(&features, &roi_targets) {
                 meter.kept(&classifier.name, kept_by_group(&kept, &groups));
             }
-            let reduced = roi_targets.clone().with_reduction(classifier.reduction);
-            let (loss, state) = match classifier.loss.forward(logits, &reduced, &classifier.loss_state) {
-                // Named below, with its images.
-                Err(LossError::NotFinite { .. }) => {
-                    terms.push((classifier.name.clone(), f64::NAN));
-                    continue;
-                }
-                other => other?,
-            };
-            host += loss_began.elapsed();
-            classifier.loss_state = state;
-            terms.push((classifier.name.clone(), scalar(&loss)));
-            if terms.last().is_some_and(|(_, value)| value.is_finite()) {
-                let rate = classifier.learning_rate * factor;
-                let (linear, norm) =
-                    classifier.sgd.step(&stage.optimizer, rate, classifier.linear.clone(), loss.backward());
-                classifier.linear = linear;
-                meter.gradient_norm(&classifier.name, norm);
-            }
+            let step = classifier.step(&features, &roi_targets, &stage.optimizer, factor)?;
+            terms.push((classifier.name.clone(), step.loss));
+            meter.gradient_norm(&classifier.name, step.gradient_norm);
         }
         check_finite(&terms, &stage.name, iteration, &batch)?;
 
@@ -112,14 +92,14 @@ pub(crate) fn train(
             return Err(TrainError::Interrupted { stage: stage.name, step: done });
         }
         if stage.evaluate_every > 0 && done % stage.evaluate_every == 0 && done < total {
-            run.evaluate(index, done, &trunk, &scored(&classifiers), false)?;
+            run.evaluate(index, done, &trunk, &scored(&classifiers, &inner)?, false)?;
         }
     }
 
-    run.evaluate(index, total, &trunk, &scored(&classifiers), true)?;
+    run.evaluate(index, total, &trunk, &scored(&classifiers, &inner)?, true)?;
     let end = Position { stage: index + 1, iteration: 0 };
     let detector = match classifiers.as_slice() {
-        [only] => detector.with_classifier(only.linear.clone()),
+        [only] => detector.with_classifier(only.linear(&run.device)),
         _ => detector,
     };
     save(run, end, &detector, &classifiers).write(&run.folder.stage_checkpoint(&stage.name))?;
@@ -133,7 +113,7 @@ fn start(run: &Run<'_>, stage: &Stage, detector: &FasterRcnn) -> Result<Vec<Clas
     let earlier = run.recipe.stages.iter().take_while(|s| s.name != stage.name);
     let trained = match earlier.filter(|s| s.classifiers.len() == 1).last() {
         Some(origin) => {
-            build_loss(&run.data, run.recipe, &origin.classifiers[0].loss)?.columns(run.data.classes.len())
+            build_loss(&run.data, run.recipe, &origin.classifiers[0])?.columns(run.data.classes.len())
         }
         None => Vec::new(),
     };
@@ -145,10 +125,9 @@ fn start(run: &Run<'_>, stage: &Stage, detector: &FasterRcnn) -> Result<Vec<Clas
                 detector.classifier(),
                 &trained,
                 recipe,
-                build_loss(&run.data, run.recipe, &recipe.loss)?,
+                build_loss(&run.data, run.recipe, recipe)?,
                 run.data.classes.len(),
                 stage.optimizer.learning_rate,
-                &run.device,
             )
         })
         .collect()
@@ -161,7 +140,7 @@ fn load(classifiers: &mut [Classifier], checkpoint: &Checkpoint, run: &Run<'_>) 
         return Err(mismatch(format!("holds {found} classifiers, the recipe has {expected}")));
     }
     for (classifier, state) in classifiers.iter_mut().zip(&checkpoint.classifiers) {
-        classifier.load(state, &run.device).map_err(mismatch)?;
+        classifier.load(state).map_err(mismatch)?;
     }
     Ok(())
 }
@@ -172,9 +151,12 @@ fn save(run: &Run<'_>, position: Position, detector: &FasterRcnn, classifiers: &
     checkpoint
 }
 
-fn scored(classifiers: &[Classifier]) -> Vec<(&str, Scored<'_>)> {
+fn scored<'a>(
+    classifiers: &'a [Classifier],
+    device: &Device,
+) -> Result<Vec<(&'a str, Scored<'a>)>, TrainError> {
     classifiers
         .iter()
-        .map(|c| (c.name.as_str(), Scored { linear: c.linear.valid(), loss: c.loss.as_ref() }))
+        .map(|c| Ok((c.name.as_str(), Scored::new(&c.linear(device), c.loss.as_ref())?)))
         .collect()
 }

@@ -28,7 +28,7 @@ pub(crate) fn train(
     let (stage, place) = run.stage(index);
     let stage = stage.clone();
     let classifier = &stage.classifiers[0];
-    let loss = build_loss(&run.data, run.recipe, &classifier.loss)?;
+    let loss = build_loss(&run.data, run.recipe, classifier)?;
     let learning_rate = classifier.learning_rate.unwrap_or(stage.optimizer.learning_rate);
     let groups = run.data.groups();
     let seed = derive(run.recipe.seed, Purpose::Sampling(index));
@@ -91,13 +91,13 @@ pub(crate) fn train(
         }
         if stage.evaluate_every > 0 && done % stage.evaluate_every == 0 && done < total {
             let trained = frozen(&detector);
-            let scored = Scored { linear: trained.classifier().clone(), loss: loss.as_ref() };
+            let scored = Scored::new(trained.classifier(), loss.as_ref())?;
             run.evaluate(index, done, &trained, &[(&classifier.name, scored)], false)?;
         }
     }
 
     let trained = frozen(&detector);
-    let scored = Scored { linear: trained.classifier().clone(), loss: loss.as_ref() };
+    let scored = Scored::new(trained.classifier(), loss.as_ref())?;
     run.evaluate(index, total, &trained, &[(&classifier.name, scored)], true)?;
     let checkpoint = run.checkpoint(Position { stage: index + 1, iteration: 0 }, &detector, &Sgd::default());
     checkpoint.write(&run.folder.stage_checkpoint(&stage.name))?;

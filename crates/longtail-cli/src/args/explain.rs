@@ -11,4 +11,10 @@ pub enum Explain {
         /// Name in a recipe, such as `acsl`
         name: Option<String>,
     },
+    /// Corrections of a trained softmax classifier: all as a table, or one with its settings
+    #[command(after_help = "Examples:\n  longtail explain correction\n  longtail explain correction norcal")]
+    Correction {
+        /// Name in a recipe, such as `norcal`
+        name: Option<String>,
+    },
 }

@@ -1,73 +1,139 @@
-//! `longtail explain`
+//! `longtail explain`: what the types of a recipe say of themselves, in words.
 
 use anyhow::{Context, bail};
-use longtail_loss::LossConfig;
+use longtail_loss::{Description, LossConfig, PostHoc};
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::{Outcome, args::Explain, printer::Printer, tables::text};
 
+/// A method of a recipe.
+struct Method {
+    /// Its name there.
+    kind: String,
+    about: Description,
+    /// Default of each setting, as TOML.
+    defaults: toml::Table,
+}
+
+/// A place of a recipe with the methods that it takes.
+struct Choice {
+    /// Key of the recipe.
+    key: &'static str,
+    what: &'static str,
+    methods: Vec<Method>,
+    /// Schema of the key's value.
+    schema: Value,
+}
+
 /// Runs a subcommand.
 pub fn run(command: &Explain, printer: &Printer) -> anyhow::Result<Outcome> {
-    match command {
-        Explain::Loss { name: None } => all(printer),
-        Explain::Loss { name: Some(name) } => one(name, printer),
-    }
-}
-
-/// A loss's name in a recipe, and its default settings as TOML lines.
-fn recipe_form(config: &LossConfig) -> anyhow::Result<(String, Vec<String>)> {
-    let table = toml::Table::try_from(config).context("a loss is plain values")?;
-    let kind = table.get("kind").and_then(toml::Value::as_str).unwrap_or_default().to_owned();
-    let settings = table.iter().filter(|(key, _)| *key != "kind");
-    Ok((kind, settings.map(|(key, value)| format!("{key} = {value}")).collect()))
-}
-
-fn all(printer: &Printer) -> anyhow::Result<Outcome> {
-    let mut rows = Vec::new();
-    for config in LossConfig::defaults() {
-        let about = config.description();
-        let (kind, _) = recipe_form(&config)?;
-        rows.push(vec![
-            kind,
-            about.source.into(),
-            about.outputs.into(),
-            about.reads.name().into(),
-            about.when.into(),
-        ]);
-    }
-    printer.data(&text(&["kind", "source", "outputs", "reads", "when to use it"], &rows))?;
-    printer.note("`longtail explain loss KIND` prints formula and settings");
-    Ok(Outcome::Done)
-}
-
-fn one(name: &str, printer: &Printer) -> anyhow::Result<Outcome> {
-    let mut known = Vec::new();
-    for config in LossConfig::defaults() {
-        let (kind, settings) = recipe_form(&config)?;
-        if kind != name {
-            known.push(kind);
-            continue;
+    let (choice, name) = match command {
+        Explain::Loss { name } => {
+            let methods = LossConfig::defaults();
+            (choice("loss", "outputs", &methods, LossConfig::description)?, name)
         }
-        let about = config.description();
-        let settings = match settings.as_slice() {
-            [] => "none".to_owned(),
-            settings => settings.join("\n"),
+        Explain::Correction { name } => {
+            (choice("correction", "takes", &PostHoc::defaults(), PostHoc::description)?, name)
+        }
+    };
+    match name {
+        None => choice.all(printer),
+        Some(name) => choice.one(name, printer),
+    }
+}
+
+fn choice<T: Serialize + JsonSchema>(
+    key: &'static str,
+    what: &'static str,
+    values: &[T],
+    about: impl Fn(&T) -> Description,
+) -> anyhow::Result<Choice> {
+    let method = |value: &T| -> anyhow::Result<Method> {
+        let mut defaults = toml::Table::try_from(value).context("a method is plain values")?;
+        let kind = defaults.remove("kind").and_then(|kind| kind.as_str().map(str::to_owned));
+        Ok(Method { kind: kind.context("a method has a kind")?, about: about(value), defaults })
+    };
+    let mut generator = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true).into_generator();
+    Ok(Choice {
+        key,
+        what,
+        methods: values.iter().map(method).collect::<Result<_, _>>()?,
+        schema: generator.root_schema_for::<T>().to_value(),
+    })
+}
+
+impl Choice {
+    fn all(&self, printer: &Printer) -> anyhow::Result<Outcome> {
+        let row = |method: &Method| {
+            let about = method.about;
+            [method.kind.as_str(), about.source, about.outputs, about.reads.name(), about.when]
+                .map(str::to_owned)
+                .to_vec()
         };
-        let recipe = format!("loss = {{ kind = \"{kind}\" }}");
+        let rows: Vec<Vec<String>> = self.methods.iter().map(row).collect();
+        printer.data(&text(&["kind", "source", self.what, "reads", "when to use it"], &rows))?;
+        printer.note(&format!("`longtail explain {} KIND` prints formula and settings", self.key));
+        Ok(Outcome::Done)
+    }
+
+    fn one(&self, name: &str, printer: &Printer) -> anyhow::Result<Outcome> {
+        let Some(method) = self.methods.iter().find(|method| method.kind == name) else {
+            let known: Vec<&str> = self.methods.iter().map(|method| method.kind.as_str()).collect();
+            bail!("there is no {} `{name}`; there are {}", self.key, known.join(", "))
+        };
+        let about = method.about;
+        let recipe = format!("{} = {{ kind = \"{name}\" }}", self.key);
         let rows: Vec<Vec<String>> = [
             ("name", about.name),
             ("source", about.source),
-            ("loss of a RoI", about.formula),
-            ("outputs", about.outputs),
+            (if self.key == "loss" { "loss of a RoI" } else { "score of a class" }, about.formula),
+            (self.what, about.outputs),
             ("reads", about.reads.name()),
             ("when to use it", about.when),
             ("in a recipe", &recipe),
-            ("settings and defaults", &settings),
         ]
         .into_iter()
         .map(|(key, value)| vec![key.to_owned(), value.to_owned()])
         .collect();
         printer.data(&text(&["", ""], &rows))?;
-        return Ok(Outcome::Done);
+        let settings = self.settings(method);
+        if !settings.is_empty() {
+            printer.data(&format!("\n{}", text(&["setting", "default", "meaning"], &settings)))?;
+        }
+        Ok(Outcome::Done)
     }
-    bail!("there is no loss `{name}`; there are {}", known.join(", "))
+
+    /// Key, default and meaning of each setting.
+    fn settings(&self, method: &Method) -> Vec<Vec<String>> {
+        let variants = self.schema["oneOf"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let variant = variants.iter().find(|v| v["properties"]["kind"]["const"] == method.kind.as_str());
+        let row = |(key, default): (&String, &toml::Value)| {
+            let property = variant.map_or(&Value::Null, |variant| &variant["properties"][key]);
+            vec![key.clone(), default.to_string(), meaning(property)]
+        };
+        method.defaults.iter().map(row).collect()
+    }
+}
+
+/// The description of a setting, with those of its choices where it has some.
+fn meaning(property: &Value) -> String {
+    let words = |value: &Value| plain(value["description"].as_str().unwrap_or_default());
+    let mut lines = vec![words(property)];
+    for choice in property["oneOf"].as_array().into_iter().flatten() {
+        let name = match (choice["const"].as_str(), choice["properties"].as_object()) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(properties)) => properties.keys().map(|key| format!("{{ {key} = … }}")).collect(),
+            (None, None) => continue,
+        };
+        lines.push(format!("{name}: {}", words(choice)));
+    }
+    lines.join("\n")
+}
+
+/// A doc comment as one paragraph, without the marks of links and code.
+fn plain(text: &str) -> String {
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    text.replace("[`", "").replace("`]", "").replace('`', "")
 }

@@ -101,6 +101,7 @@ fn expand(mut recipe: Recipe, key: &str, values: &[String]) -> anyhow::Result<Re
     let mut classifiers = vec![ClassifierRecipe {
         name: "softmax, continued".into(),
         loss: LossConfig::SoftmaxCrossEntropy,
+        correction: None,
         ..last.clone()
     }];
     for value in values {

@@ -1,20 +1,24 @@
 //! ACSL: adaptive class suppression loss (Wang et al., CVPR 2021, arXiv 2104.00885).
 
+use rayon::prelude::*;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     classification::{
-        ClassContext, ClassificationLoss, Evaluation, KeptNegatives, LossState, Workers, by_rows,
+        ClassContext, ClassificationLoss, Evaluation, KeptNegatives, LossState, ROWS, SparseEvaluation,
+        SparseGradient, Workers, by_rows,
     },
     error::LossError,
+    fused::{LinearEvaluation, LinearLayer, evaluate_linear_dense},
     methods::acsl_background::{Background, Plan, Rule, Suppressed, check_threshold, logit},
-    numerics::{negatives, softplus_and_sigmoid, weighted_negatives},
+    numerics::{negatives, softplus_and_sigmoid, vectorised, weighted_negatives},
     sigmoid::{Columns, own_column},
     targets::RoiTargets,
 };
 
 /// Settings of [`Acsl`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AcslConfig {
     /// ξ in `0..=1`: a negative is kept where the RoI scores its class at least so. 0 is binary cross-entropy, 1
@@ -68,24 +72,110 @@ impl Acsl {
         self.columns.of_label(label)
     }
 
-    /// Calls `keep` with the columns that push their class down in a row, its own among them or not.
+    /// Calls `keep` with the columns that push their class down in a row, its own among them or not, and their weights.
     #[inline(always)]
-    fn kept_columns(&self, plan: &Plan, row: usize, z: &[f32], mut keep: impl FnMut(usize)) {
+    fn kept_columns(&self, plan: &Plan, row: usize, z: &[f32], mut keep: impl FnMut(usize, f32)) {
         match plan.rows[row] {
-            Suppressed::AtLeast(threshold) => each_at_least(z, threshold, keep),
-            Suppressed::All => (0..z.len()).for_each(keep),
+            Suppressed::AtLeast(threshold) => each_at_least(z, threshold, |column| keep(column, 1.0)),
+            Suppressed::All => (0..z.len()).for_each(|column| keep(column, 1.0)),
             Suppressed::Weighted(set) => {
                 let weights = plan.weights[set].iter().enumerate();
-                weights.filter(|(_, weight)| **weight > 0.0).for_each(|(column, _)| keep(column));
+                weights
+                    .filter(|(_, weight)| **weight > 0.0)
+                    .for_each(|(column, weight)| keep(column, *weight));
             }
             Suppressed::Drawn => {
                 for (column, z) in z.iter().enumerate() {
                     if plan.is_drawn(row, column, *z) {
-                        keep(column);
+                        keep(column, 1.0);
                     }
                 }
             }
         }
+    }
+
+    /// The loss of `logits [N × K]` with its gradient as triples: what [`ClassificationLoss::evaluate`] gives, without
+    /// the zeros. Rules that suppress all classes give as many triples as logits.
+    ///
+    /// # Errors
+    /// If the logits do not fit the targets or are not finite.
+    pub fn evaluate_sparse(
+        &self,
+        logits: &[f32],
+        targets: &RoiTargets,
+        state: &LossState,
+        workers: &dyn Workers,
+    ) -> Result<SparseEvaluation, LossError> {
+        let outputs = self.columns.count(targets.num_classes());
+        targets.check(logits, outputs)?;
+        let plan = self.plan(targets, state)?;
+        let scales = targets.scales();
+        let task = |(task, z): (usize, &[f32])| {
+            vectorised(
+                #[inline(always)]
+                || {
+                    let (mut sum, mut triples) = (0.0, SparseGradient::default());
+                    for (place, z) in z.chunks_exact(outputs).enumerate() {
+                        let row = task * ROWS + place;
+                        if scales[row] != 0.0 {
+                            sum += f64::from(scales[row])
+                                * self.sparse_row(&plan, targets, row, scales[row], z, &mut triples);
+                        }
+                    }
+                    (sum, triples)
+                },
+            )
+        };
+        let parts: Vec<(f64, SparseGradient)> =
+            logits.par_chunks((ROWS * outputs).max(1)).enumerate().map(task).collect();
+        let (mut value, mut gradient) = (0.0, SparseGradient::default());
+        for (sum, part) in parts {
+            value += sum;
+            gradient.rows.extend(part.rows);
+            gradient.columns.extend(part.columns);
+            gradient.values.extend(part.values);
+        }
+        let state = self.background.next_state(logits, targets, self.columns, state, workers)?;
+        Ok(SparseEvaluation { value, gradient, state })
+    }
+
+    /// Unscaled loss of a row; its scaled gradients are appended.
+    #[inline(always)]
+    fn sparse_row(
+        &self,
+        plan: &Plan,
+        targets: &RoiTargets,
+        row: usize,
+        scale: f32,
+        z: &[f32],
+        triples: &mut SparseGradient,
+    ) -> f64 {
+        let own = self.columns.of_label(targets.labels()[row]);
+        let (mut loss, mut pending) = (0.0, own);
+        let mut add = |column: usize, gradient: f32| {
+            triples.rows.push(row as u32);
+            triples.columns.push(column as u32);
+            triples.values.push(scale * gradient);
+        };
+        self.kept_columns(plan, row, z, |column, weight| {
+            if pending.is_some_and(|own| own <= column) {
+                let own = pending.take().unwrap_or(column);
+                let (softplus, sigmoid) = softplus_and_sigmoid(z[own]);
+                loss += f64::from(softplus) - f64::from(z[own]);
+                add(own, sigmoid - 1.0);
+            }
+            if own != Some(column) {
+                let (softplus, sigmoid) = softplus_and_sigmoid(z[column]);
+                loss += f64::from(weight * softplus);
+                add(column, weight * sigmoid);
+            }
+        });
+        if let Some(own) = pending {
+            let (softplus, sigmoid) = softplus_and_sigmoid(z[own]);
+            loss += f64::from(softplus) - f64::from(z[own]);
+            add(own, sigmoid - 1.0);
+        }
+        loss
     }
 
     fn plan(&self, targets: &RoiTargets, state: &LossState) -> Result<Plan, LossError> {
@@ -140,7 +230,7 @@ impl ClassificationLoss for Acsl {
                         loss += weighted_negatives(z, &plan.weights[set], scale, gradient);
                     }
                     Suppressed::AtLeast(_) | Suppressed::Drawn => {
-                        self.kept_columns(&plan, n, z, |column| {
+                        self.kept_columns(&plan, n, z, |column, _| {
                             let (softplus, sigmoid) = softplus_and_sigmoid(z[column]);
                             loss += f64::from(softplus);
                             gradient[column] = scale * sigmoid;
@@ -163,6 +253,21 @@ impl ClassificationLoss for Acsl {
         Ok(Evaluation { value, gradient, state })
     }
 
+    /// With adaptive background and ξ above 0 the outputs are never stored; the other rules suppress most columns of
+    /// background RoIs and take the dense path.
+    fn evaluate_linear(
+        &self,
+        layer: LinearLayer<'_>,
+        targets: &RoiTargets,
+        state: &LossState,
+        workers: &dyn Workers,
+    ) -> Result<LinearEvaluation, LossError> {
+        match self.sparse_threshold() {
+            Some(threshold) => self.evaluate_linear_sparse(layer, targets, threshold),
+            None => evaluate_linear_dense(self, layer, targets, state, workers),
+        }
+    }
+
     fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
         self.columns.scores(logits, columns)
     }
@@ -176,13 +281,9 @@ impl ClassificationLoss for Acsl {
         let columns = self.columns.count(targets.num_classes());
         let plan = self.plan(targets, state).ok()?;
         Some(self.columns.kept_negatives(targets, |row, keep| {
-            let weights = match plan.rows[row] {
-                Suppressed::Weighted(set) => Some(&plan.weights[set]),
-                Suppressed::AtLeast(_) | Suppressed::All | Suppressed::Drawn => None,
-            };
-            self.kept_columns(&plan, row, &logits[row * columns..(row + 1) * columns], |column| {
+            self.kept_columns(&plan, row, &logits[row * columns..(row + 1) * columns], |column, weight| {
                 if let Some(class) = column.checked_sub(usize::from(self.columns.background)) {
-                    keep(class, weights.map_or(1.0, |weights| weights[column]));
+                    keep(class, weight);
                 }
             });
         }))

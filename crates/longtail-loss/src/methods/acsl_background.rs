@@ -3,6 +3,7 @@
 //! The paper's formula is about one RoI with one true class; for background its authors' code departs from it and reads
 //! class frequencies. The choice decides the result, so each rule has a name, and tables say which one ran.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -26,7 +27,7 @@ const COMMON_IMAGES: u64 = 100;
 const DRAW: u64 = 12;
 
 /// What a background RoI suppresses.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Background {
     /// The formula as published: the classes that score at least ξ. Reads no statistics.

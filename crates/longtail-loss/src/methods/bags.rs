@@ -1,5 +1,6 @@
 //! BAGS: balanced group softmax (Li et al., CVPR 2020, arXiv 2006.10408).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +19,7 @@ const OBJECTNESS: usize = 2;
 const DRAW: u64 = 100;
 
 /// Settings of [`Bags`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BagsConfig {
     /// Division points in boxes of the training set, increasing: group g holds the classes with `cuts[g - 1] ≤ boxes <

@@ -1,6 +1,7 @@
 //! Balanced softmax (Ren et al., NeurIPS 2020, arXiv 2007.10740), which is logit adjustment in training (Menon et al.,
 //! ICLR 2021, arXiv 2007.07314) with τ = 1.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
 };
 
 /// Settings of [`BalancedSoftmax`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BalancedSoftmaxConfig {
     /// τ: strength of the adjustment; 1 is balanced softmax.

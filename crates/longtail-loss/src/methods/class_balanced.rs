@@ -1,5 +1,6 @@
 //! Class-balanced weights (Cui et al., CVPR 2019, arXiv 1901.05555).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// Settings of [`ClassBalanced`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClassBalancedConfig {
     /// β in `0..1`: 0 weighs all classes alike, towards 1 by inverse frequency.

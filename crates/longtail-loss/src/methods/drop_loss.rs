@@ -1,5 +1,6 @@
 //! DropLoss (Hsieh et al., AAAI 2021, arXiv 2104.06402).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 const DRAW: u64 = 10;
 
 /// Settings of [`DropLoss`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DropLossConfig {
     /// λ in `0..=1`: classes in a smaller share of the training images are protected.

@@ -1,5 +1,6 @@
 //! EQL: equalization loss (Tan et al., CVPR 2020, arXiv 2003.05176).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// Settings of [`Eql`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EqlConfig {
     /// λ in `0..=1`: classes in a smaller share of the training images are protected. 0.00177 for LVIS v0.5, 0.0011

@@ -1,5 +1,6 @@
 //! EQL v2 (Tan et al., CVPR 2021, arXiv 2012.08548).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 pub(crate) const TINY: f64 = 1e-10;
 
 /// Settings of [`EqlV2`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EqlV2Config {
     /// γ > 0: steepness of the map from gradient ratio to weight.

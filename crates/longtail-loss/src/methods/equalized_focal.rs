@@ -1,5 +1,6 @@
 //! EFL: equalized focal loss (Li et al., CVPR 2022, arXiv 2201.02593).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Settings of [`EqualizedFocal`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EqualizedFocalConfig {
     /// γ_b > 0: focusing of a balanced class.

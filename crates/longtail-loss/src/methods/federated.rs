@@ -1,5 +1,6 @@
 //! Federated loss (Zhou, Koltun and Krähenbühl, arXiv 2103.07461).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 const DRAW: u64 = 11;
 
 /// Settings of [`Federated`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FederatedConfig {
     /// Classes that take part in a step, those of the batch included.

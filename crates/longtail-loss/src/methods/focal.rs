@@ -1,5 +1,6 @@
 //! Focal loss (Lin et al., ICCV 2017, arXiv 1708.02002).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// Settings of [`Focal`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FocalConfig {
     /// γ ≥ 0: how much easy samples are damped.

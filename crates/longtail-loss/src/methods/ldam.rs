@@ -1,5 +1,6 @@
 //! LDAM: label-distribution-aware margin, with deferred re-weighting (Cao et al., NeurIPS 2019, arXiv 1906.07413).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 };
 
 /// Settings of [`Ldam`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LdamConfig {
     /// Margin of the smallest class.

@@ -1,5 +1,6 @@
 //! Seesaw loss (Wang et al., CVPR 2021, arXiv 2008.10032).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 const OBJECTNESS: usize = 2;
 
 /// Settings of [`Seesaw`].
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeesawConfig {
     /// p ≥ 0: exponent of the mitigation factor.

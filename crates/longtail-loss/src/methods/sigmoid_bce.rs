@@ -1,5 +1,6 @@
 //! Sigmoid binary cross-entropy, the second baseline.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 };
 
 /// Settings of [`SigmoidBce`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SigmoidBceConfig {
     /// Whether column 0 is a background logit (K = C + 1, so that a softmax head can be taken over).
