@@ -1,11 +1,29 @@
 //! Images of one step as one block of normalised pixels.
 
 use crate::{
+    augment::Canvas,
     dataset::Dataset,
     error::DataError,
+    geometry::PixelMap,
+    normalize::normalize,
     sample::{Sample, Targets},
     transform::Transform,
 };
+
+/// An image ready to join a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// Place in the data set.
+    pub index: usize,
+    /// Width and height of the original.
+    pub original: [u32; 2],
+    /// Pixels and targets.
+    pub sample: Sample,
+    /// From pixels of the original to those of `sample`.
+    pub map: PixelMap,
+    /// Whether `transform.horizontal_flip` mirrored it.
+    pub flipped: bool,
+}
 
 /// An image of a batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,10 +40,12 @@ pub struct BatchImage {
     pub original_width: u32,
     /// Height of the original.
     pub original_height: u32,
-    /// Size in the batch over original size, along x and y.
+    /// Size in the batch over original size, along x and y: the scale of `map` where nothing was cut off.
     pub scale: [f32; 2],
-    /// Whether it is mirrored.
+    /// Whether `transform.horizontal_flip` mirrored it.
     pub flipped: bool,
+    /// From pixels of the original to those of the batch.
+    pub map: PixelMap,
     /// Targets in pixels of the batch.
     pub targets: Targets,
 }
@@ -51,59 +71,56 @@ impl Batch {
         items: &[(usize, bool)],
         transform: &Transform,
     ) -> Result<Self, DataError> {
-        let mut samples = Vec::with_capacity(items.len());
+        let mut prepared = Vec::with_capacity(items.len());
         for &(index, flipped) in items {
-            let sample = dataset.sample(index)?;
-            let original = [sample.image.width, sample.image.height];
-            samples.push((index, flipped, original, transform.apply(sample, flipped)));
+            prepared.push(plain(index, dataset.sample(index)?, flipped, transform));
         }
-        Ok(Self::join(samples, transform))
+        Ok(Self::join(prepared, transform))
     }
 
     /// A batch of one image without targets.
     pub fn single(sample: Sample, transform: &Transform) -> Self {
-        let original = [sample.image.width, sample.image.height];
-        Self::join(vec![(0, false, original, transform.apply(sample, false))], transform)
+        Self::join(vec![plain(0, sample, false, transform)], transform)
     }
 
-    fn join(samples: Vec<(usize, bool, [u32; 2], Sample)>, transform: &Transform) -> Self {
+    /// Normalises, pads and joins images.
+    pub fn join(samples: Vec<Prepared>, transform: &Transform) -> Self {
         let padded = |side: fn(&Sample) -> u32| {
-            let largest = samples.iter().map(|(_, _, _, s)| side(s)).max().unwrap_or(1);
+            let largest = samples.iter().map(|prepared| side(&prepared.sample)).max().unwrap_or(1);
             largest.next_multiple_of(transform.pad_multiple) as usize
         };
         let (height, width) = (padded(|s| s.image.height), padded(|s| s.image.width));
         let mut pixels = vec![0.0; samples.len() * 3 * height * width];
-        for ((_, _, _, sample), block) in samples.iter().zip(pixels.chunks_exact_mut(3 * height * width)) {
-            for (channel, plane) in block.chunks_exact_mut(height * width).enumerate() {
-                let (mean, inverse) = (transform.mean[channel], 1.0 / transform.std[channel]);
-                let row_bytes = sample.image.width as usize * 3;
-                let rows = sample.image.pixels.chunks_exact(row_bytes).zip(plane.chunks_exact_mut(width));
-                for (source, target) in rows {
-                    let values = source[channel..].iter().step_by(3);
-                    for (target, value) in target.iter_mut().zip(values) {
-                        *target = (f32::from(*value) - mean) * inverse;
-                    }
-                }
-            }
+        for (prepared, block) in samples.iter().zip(pixels.chunks_exact_mut(3 * height * width)) {
+            normalize(&prepared.sample.image, transform.mean, transform.std, block, [height, width]);
         }
         let shape = [samples.len(), 3, height, width];
         let images = samples
             .into_iter()
-            .map(|(index, flipped, [original_width, original_height], sample)| BatchImage {
-                image_id: sample.image_id,
-                index,
-                width: sample.image.width,
-                height: sample.image.height,
-                original_width,
-                original_height,
-                scale: [
-                    sample.image.width as f32 / original_width as f32,
-                    sample.image.height as f32 / original_height as f32,
-                ],
-                flipped,
-                targets: sample.targets,
+            .map(|Prepared { index, flipped, original: [original_width, original_height], sample, map }| {
+                BatchImage {
+                    image_id: sample.image_id,
+                    index,
+                    width: sample.image.width,
+                    height: sample.image.height,
+                    original_width,
+                    original_height,
+                    scale: [
+                        sample.image.width as f32 / original_width as f32,
+                        sample.image.height as f32 / original_height as f32,
+                    ],
+                    flipped,
+                    map,
+                    targets: sample.targets,
+                }
             })
             .collect();
         Self { pixels, shape, images }
     }
+}
+
+/// An image resized and perhaps mirrored, not augmented.
+fn plain(index: usize, sample: Sample, flipped: bool, transform: &Transform) -> Prepared {
+    let original = [sample.image.width, sample.image.height];
+    transform.finish(index, original, Canvas::new(sample, false), flipped, false)
 }

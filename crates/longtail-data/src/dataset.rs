@@ -9,6 +9,7 @@ use crate::{
     error::DataError,
     frequency::ClassCounts,
     label_map::LabelMap,
+    mask::{Outline, Outlines},
     sample::{Federated, Sample, Targets},
     source::ImageSource,
 };
@@ -23,6 +24,7 @@ pub struct Dataset {
     order: Vec<u32>,
     of_image: Vec<Range<usize>>,
     dropped: usize,
+    outlines: Option<Outlines>,
 }
 
 impl Dataset {
@@ -89,7 +91,13 @@ impl Dataset {
         }
         let order = by_image.into_iter().map(|(_, place)| place).collect();
         let counts = ClassCounts::of(&set, &labels);
-        Ok(Self { set, source, labels, counts, order, of_image, dropped })
+        Ok(Self { set, source, labels, counts, order, of_image, dropped, outlines: None })
+    }
+
+    /// Adds outlines of objects, which copy-paste cuts along.
+    #[must_use]
+    pub fn with_outlines(self, outlines: Outlines) -> Self {
+        Self { outlines: Some(outlines), ..self }
     }
 
     /// Number of images.
@@ -127,13 +135,27 @@ impl Dataset {
         self.annotations_of(index).filter(|a| !a.iscrowd).count()
     }
 
+    /// Label of every box of an image, in the order of its targets.
+    pub fn labels_of_boxes(&self, index: usize) -> impl Iterator<Item = u32> {
+        let boxes = self.annotations_of(index).filter(|a| !a.iscrowd);
+        boxes.filter_map(|a| self.labels.label(a.category_id))
+    }
+
+    /// Outline of a box of an image, by its place among the image's targets; `None` where none is known.
+    pub fn outline_of(&self, index: usize, place: usize) -> Option<&Outline> {
+        let annotation = self.annotations_of(index).filter(|a| !a.iscrowd).nth(place)?;
+        self.outlines.as_ref()?.get(annotation.id)
+    }
+
+    /// Whether the classes of an image are known only as far as its lists say (LVIS): a class that has no box and is not listed may be
+    /// there.
+    pub fn is_federated(&self, index: usize) -> bool {
+        self.set.images[index].neg_category_ids.is_some()
+    }
+
     /// Labels in an image, each once, ascending, without crowds.
     pub fn labels_of(&self, index: usize) -> Vec<u32> {
-        let mut labels: Vec<u32> = self
-            .annotations_of(index)
-            .filter(|a| !a.iscrowd)
-            .filter_map(|a| self.labels.label(a.category_id))
-            .collect();
+        let mut labels: Vec<u32> = self.labels_of_boxes(index).collect();
         labels.sort_unstable();
         labels.dedup();
         labels

@@ -76,6 +76,21 @@ pub enum DataError {
         /// The decoder's reason.
         reason: String,
     },
+    /// An image's header claims more pixels than are allowed; nothing was decoded.
+    #[error(
+        "image {path} is {width} x {height} pixels by its header, above the limit of {max_pixels}; remove it, or raise \
+         `data.max_pixels` if it is what it should be"
+    )]
+    TooManyPixels {
+        /// The file.
+        path: PathBuf,
+        /// Width in the header.
+        width: u32,
+        /// Height in the header.
+        height: u32,
+        /// Most pixels of an image.
+        max_pixels: u64,
+    },
     /// The pixels have another size than the annotation file says, so that boxes would be wrong.
     #[error(
         "image {path} is {} x {} pixels, its annotation says {} x {}; fix width and height, or the file",

@@ -1,7 +1,7 @@
 //! Images in a folder.
 
 use std::{
-    io::Cursor,
+    io::{Cursor, Read},
     path::{Path, PathBuf},
 };
 
@@ -9,16 +9,28 @@ use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use crate::{annotation::ImageRecord, error::DataError, sample::RgbImage, source::ImageSource};
 
+/// Most pixels of an image unless told otherwise: 400 MB as RGB. A file of a few kilobytes can claim thousands of times that.
+pub const MAX_PIXELS: u64 = 1 << 27;
+/// Most bytes of a file for each pixel that it may have: 16-bit RGBA, not compressed.
+const BYTES_PER_PIXEL: u64 = 8;
+
 /// JPEG, PNG and WebP files under a folder, by the file names of the annotation file.
 #[derive(Debug, Clone)]
 pub struct ImageFolder {
     root: PathBuf,
+    max_pixels: u64,
 }
 
 impl ImageFolder {
     /// Images under `root`.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned() }
+        Self { root: root.to_owned(), max_pixels: MAX_PIXELS }
+    }
+
+    /// Refuses images with more pixels than this instead of [`MAX_PIXELS`].
+    #[must_use]
+    pub fn with_max_pixels(self, max_pixels: u64) -> Self {
+        Self { max_pixels, ..self }
     }
 
     /// Where an image lies: under its name, or, for names with a folder (LVIS v1's `train2017/x.jpg`), without it.
@@ -34,7 +46,7 @@ impl ImageFolder {
 impl ImageSource for ImageFolder {
     fn load(&self, record: &ImageRecord) -> Result<RgbImage, DataError> {
         let path = self.path(&record.file_name);
-        let image = read_image(&path)?;
+        let image = read_limited(&path, self.max_pixels)?;
         let (found, expected) = ([image.width, image.height], [record.width, record.height]);
         if found != expected {
             return Err(DataError::SizeMismatch { path, found, expected });
@@ -46,8 +58,13 @@ impl ImageSource for ImageFolder {
 /// Decodes an image file to upright RGB: EXIF orientation applied, grey and CMYK converted, alpha dropped.
 ///
 /// # Errors
-/// If the file is missing, truncated or of another format.
+/// If the file is missing, truncated, of another format, or its header claims more than [`MAX_PIXELS`].
 pub fn read_image(path: &Path) -> Result<RgbImage, DataError> {
+    read_limited(path, MAX_PIXELS)
+}
+
+/// Decodes an image of at most `max_pixels`; the header is checked before anything is decoded.
+fn read_limited(path: &Path, max_pixels: u64) -> Result<RgbImage, DataError> {
     let broken = |reason: String| DataError::Decode { path: path.to_owned(), reason };
     let decode = |error: ImageError| match error {
         ImageError::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
@@ -55,7 +72,7 @@ pub fn read_image(path: &Path) -> Result<RgbImage, DataError> {
         }
         other => broken(other.to_string()),
     };
-    let bytes = std::fs::read(path).map_err(DataError::io("read", path))?;
+    let bytes = read_bytes(path, max_pixels.saturating_mul(BYTES_PER_PIXEL))?;
     let reader =
         ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(DataError::io("read", path))?;
     match reader.format() {
@@ -66,11 +83,30 @@ pub fn read_image(path: &Path) -> Result<RgbImage, DataError> {
         Some(_) => {}
     }
     let mut decoder = reader.into_decoder().map_err(decode)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > max_pixels {
+        return Err(DataError::TooManyPixels { path: path.to_owned(), width, height, max_pixels });
+    }
     let orientation = decoder.orientation().map_err(decode)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(decode)?;
     image.apply_orientation(orientation);
     let rgb = image.into_rgb8();
     Ok(RgbImage { width: rgb.width(), height: rgb.height(), pixels: rgb.into_raw() })
+}
+
+/// A file of at most so many bytes, also where it is a pipe or a device without end.
+fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
+    let io = || DataError::io("read", path);
+    let file = std::fs::File::open(path).map_err(io())?;
+    let size = file.metadata().map_err(io())?.len();
+    let mut bytes = Vec::with_capacity(size.min(most) as usize + 1);
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(io())?;
+    if bytes.len() as u64 > most {
+        let reason =
+            format!("it has more than {most} bytes, which no image within the limit on pixels needs");
+        return Err(DataError::Decode { path: path.to_owned(), reason });
+    }
+    Ok(bytes)
 }
 
 /// Whether a JPEG ends inside its last scan; the decoder would fill what is missing with grey. In a scan's data 0xFF

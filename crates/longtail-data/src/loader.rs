@@ -8,7 +8,10 @@ use std::{
     thread,
 };
 
-use crate::{batch::Batch, dataset::Dataset, error::DataError, sampler::BatchPlan, transform::Transform};
+use crate::{
+    augment::Augmenter, batch::Batch, dataset::Dataset, error::DataError, sampler::BatchPlan,
+    transform::Transform,
+};
 
 /// Batches that each worker holds ready.
 const AHEAD: usize = 2;
@@ -21,27 +24,29 @@ pub struct Loader {
 
 impl Loader {
     /// Endless batches of a plan from iteration `start` on.
+    ///
+    /// # Errors
+    /// If a setting is out of range, or an augmentation does not find what it needs in the data set.
     pub fn train(
         dataset: Arc<Dataset>,
         plan: BatchPlan,
         transform: Transform,
         start: u64,
         workers: usize,
-    ) -> Self {
-        Self::spawn(workers, |worker, workers| {
-            let (dataset, mut plan, transform) = (Arc::clone(&dataset), plan.clone(), transform.clone());
+    ) -> Result<Self, DataError> {
+        let augmenter = Arc::new(Augmenter::new(dataset, transform)?);
+        Ok(Self::spawn(workers, |worker, workers| {
+            let (augmenter, mut plan) = (Arc::clone(&augmenter), plan.clone());
             let mut iteration = start + worker;
             move || {
-                let drawn = plan.batch(iteration);
+                let draws = plan.batch(iteration);
                 iteration += workers;
-                let items: Vec<(usize, bool)> =
-                    drawn.into_iter().map(|(index, u)| (index, u < transform.horizontal_flip)).collect();
-                Some(Batch::load(&dataset, &items, &transform))
+                Some(augmenter.batch(&draws))
             }
-        })
+        }))
     }
 
-    /// Every image once, in order, not flipped.
+    /// Every image once, in order, neither augmented nor flipped.
     pub fn sequential(
         dataset: Arc<Dataset>,
         transform: Transform,

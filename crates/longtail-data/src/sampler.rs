@@ -1,10 +1,14 @@
 //! In which order images are trained on: a function of the seed alone.
 
-use rand::{RngExt, SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
+use rand::{RngExt, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
-use crate::{dataset::Dataset, error::DataError};
+use crate::{
+    aspect::AspectGroups,
+    dataset::Dataset,
+    draw::{self, Draw},
+    error::DataError,
+};
 
 /// Order and frequency of the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +61,8 @@ pub struct BatchPlan {
     starts: Vec<u64>,
     /// The epoch whose order is at hand.
     current: Option<(usize, Vec<u32>)>,
+    /// Landscape and portrait images apart, if asked for.
+    groups: Option<AspectGroups>,
 }
 
 impl BatchPlan {
@@ -117,7 +123,15 @@ impl BatchPlan {
             }
         };
         let (sampler, images) = (sampler.clone(), dataset.len());
-        Ok(Self { sampler, frequencies, images, batch_size, seed, starts: vec![0], current: None })
+        let (starts, current, groups) = (vec![0], None, None);
+        Ok(Self { sampler, frequencies, images, batch_size, seed, starts, current, groups })
+    }
+
+    /// Batches of landscape images and batches of portrait images, so that little of a batch is padding. The stream of
+    /// images stays what it is; each joins the next batch of its kind, and none is left out at an epoch's end.
+    #[must_use]
+    pub fn grouped_by_aspect(self, dataset: &Dataset) -> Self {
+        Self { groups: Some(AspectGroups::new(dataset)), ..self }
     }
 
     /// Expected number of iterations in an epoch, rounded up.
@@ -129,16 +143,21 @@ impl BatchPlan {
         (images / self.batch_size as f64).ceil() as u64
     }
 
-    /// Images of an iteration, as index and a number in `0..1` for their flip.
-    pub fn batch(&mut self, iteration: u64) -> Vec<(usize, f64)> {
+    /// Images of an iteration.
+    pub fn batch(&mut self, iteration: u64) -> Vec<Draw> {
+        // The groups read the stream through `self`.
+        if let Some(mut groups) = self.groups.take() {
+            let size = self.batch_size;
+            let draws = groups.batch(iteration, size, |position| self.draw(position));
+            self.groups = Some(groups);
+            return draws;
+        }
         let first = iteration * self.batch_size as u64;
-        (first..first + self.batch_size as u64)
-            .map(|position| {
-                let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
-                generator.set_stream(position + (1 << 40));
-                (self.image_at(position), generator.random::<f64>())
-            })
-            .collect()
+        (first..first + self.batch_size as u64).map(|position| self.draw(position)).collect()
+    }
+
+    fn draw(&mut self, position: u64) -> Draw {
+        Draw { index: self.image_at(position), position, seed: self.seed }
     }
 
     fn image_at(&mut self, position: u64) -> usize {
@@ -162,8 +181,7 @@ impl BatchPlan {
 
     /// Images of an epoch in order.
     fn order(&self, epoch: usize) -> Vec<u32> {
-        let mut generator = ChaCha8Rng::seed_from_u64(self.seed);
-        generator.set_stream(epoch as u64);
+        let mut generator = draw::generator(self.seed, epoch as u64);
         let factors = match &self.frequencies {
             Frequencies::Factors(factors) => factors,
             Frequencies::ImagesOfClass(images_of_class) => {

@@ -4,6 +4,8 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    augment::{Augmentation, Canvas, Shape},
+    batch::Prepared,
     error::DataError,
     sample::{RgbImage, Sample},
 };
@@ -23,6 +25,20 @@ pub enum Resize {
     },
 }
 
+impl Resize {
+    /// Size that an image of `width` × `height` is scaled to.
+    pub fn size(self, width: u32, height: u32) -> [u32; 2] {
+        match self {
+            Self::Keep => [width, height],
+            Self::ShortSide { short, max } => {
+                let (small, large) = (f64::from(width.min(height)), f64::from(width.max(height)));
+                let scale = (f64::from(short) / small).min(f64::from(max) / large);
+                [width, height].map(|side| ((f64::from(side) * scale).round() as u32).max(1))
+            }
+        }
+    }
+}
+
 /// Preparation of images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -37,6 +53,10 @@ pub struct Transform {
     pub mean: [f32; 3],
     /// Standard deviation of red, green, blue in `0..=255`.
     pub std: [f32; 3],
+    /// What else happens to training images, in this order, before `resize` and `horizontal_flip`. With one that sets the size
+    /// (`multi-scale`, `large-scale-jitter`), `resize` is for evaluation alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub augmentations: Vec<Augmentation>,
 }
 
 impl Default for Transform {
@@ -48,6 +68,7 @@ impl Default for Transform {
             pad_multiple: 32,
             mean: [123.675, 116.28, 103.53],
             std: [58.395, 57.12, 57.375],
+            augmentations: Vec::new(),
         }
     }
 }
@@ -81,37 +102,46 @@ impl Transform {
         if self.std.iter().any(|v| !v.is_finite() || *v <= 0.0) || self.mean.iter().any(|v| !v.is_finite()) {
             return fail("transform.std", "and mean must be finite, std above 0".into());
         }
+        for (place, augmentation) in self.augmentations.iter().enumerate() {
+            augmentation.validate(place)?;
+        }
         Ok(())
+    }
+
+    /// Whether an augmentation cuts objects along their outlines.
+    pub fn pastes_masks(&self) -> bool {
+        self.augmentations.iter().any(|a| matches!(a, Augmentation::CopyPaste(p) if p.shape == Shape::Mask))
     }
 
     /// Size that an image of `width` × `height` is scaled to.
     pub fn resized(&self, width: u32, height: u32) -> [u32; 2] {
-        match self.resize {
-            Resize::Keep => [width, height],
-            Resize::ShortSide { short, max } => {
-                let (small, large) = (f64::from(width.min(height)), f64::from(width.max(height)));
-                let scale = (f64::from(short) / small).min(f64::from(max) / large);
-                [width, height].map(|side| ((f64::from(side) * scale).round() as u32).max(1))
-            }
-        }
+        self.resize.size(width, height)
     }
 
     /// Resizes and, if asked, flips a sample with its boxes.
     pub fn apply(&self, sample: Sample, flip: bool) -> Sample {
-        let Sample { image_id, image, mut targets } = sample;
-        let [width, height] = self.resized(image.width, image.height);
-        let scale = [width as f32 / image.width as f32, height as f32 / image.height as f32];
-        let mut image = resize(image, width, height);
-        if flip {
-            image.flip_horizontally();
+        let original = [sample.image.width, sample.image.height];
+        self.finish(0, original, Canvas::new(sample, false), flip, false).sample
+    }
+
+    /// The last steps of every image: resize, unless an augmentation has set the size, and flip.
+    pub(crate) fn finish(
+        &self,
+        index: usize,
+        original: [u32; 2],
+        mut canvas: Canvas,
+        flipped: bool,
+        sized: bool,
+    ) -> Prepared {
+        if !sized {
+            let [width, height] = canvas.size();
+            canvas.resize(self.resized(width, height));
         }
-        for b in targets.boxes.iter_mut().chain(&mut targets.crowd_boxes) {
-            *b = [b[0] * scale[0], b[1] * scale[1], b[2] * scale[0], b[3] * scale[1]];
-            if flip {
-                *b = [width as f32 - b[2], b[1], width as f32 - b[0], b[3]];
-            }
+        if flipped {
+            canvas.flip();
         }
-        Sample { image_id, image, targets }
+        let Canvas { sample, map, .. } = canvas;
+        Prepared { index, original, sample, map, flipped }
     }
 }
 

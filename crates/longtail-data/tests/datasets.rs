@@ -166,8 +166,8 @@ fn repeat_factor_sampling_realises_its_factors() {
     let iterations = plan.iterations_per_epoch() * 200;
     let mut drawn = vec![0_u32; 200];
     for iteration in 0..iterations {
-        for (index, _) in plan.batch(iteration) {
-            drawn[index] += 1;
+        for draw in plan.batch(iteration) {
+            drawn[draw.index] += 1;
         }
     }
     let factors = repeat_factors(&data, 0.4);
@@ -184,7 +184,7 @@ fn drawn(data: &Dataset, sampler: &Sampler, epochs: u64) -> Vec<u32> {
     let mut plan = BatchPlan::new(data, sampler, 10, 1).unwrap();
     let mut drawn = vec![0_u32; data.len()];
     for iteration in 0..plan.iterations_per_epoch() * epochs {
-        plan.batch(iteration).into_iter().for_each(|(index, _)| drawn[index] += 1);
+        plan.batch(iteration).into_iter().for_each(|draw| drawn[draw.index] += 1);
     }
     drawn
 }
@@ -237,7 +237,7 @@ fn every_image_comes_once_an_epoch_in_an_order_of_the_seed() {
     let data = long_tail();
     let epoch = |seed: u64, epoch: u64| -> Vec<usize> {
         let mut plan = BatchPlan::new(&data, &Sampler::Shuffled, 8, seed).unwrap();
-        (epoch * 25..(epoch + 1) * 25).flat_map(|i| plan.batch(i)).map(|(index, _)| index).collect()
+        (epoch * 25..(epoch + 1) * 25).flat_map(|i| plan.batch(i)).map(|draw| draw.index).collect()
     };
     let first = epoch(1, 0);
     let mut sorted = first.clone();
@@ -259,7 +259,7 @@ fn batches_do_not_depend_on_the_workers() {
     let transform = Transform { resize: Resize::Keep, ..Transform::default() };
     let batches = |workers: usize, start: u64, count: usize| -> Vec<Batch> {
         let plan = BatchPlan::new(&data, &Sampler::Shuffled, 4, 9).unwrap();
-        let loader = Loader::train(Arc::clone(&data), plan, transform.clone(), start, workers);
+        let loader = Loader::train(Arc::clone(&data), plan, transform.clone(), start, workers).unwrap();
         loader.take(count).map(Result::unwrap).collect()
     };
     let expected = batches(1, 0, 7);

@@ -129,6 +129,64 @@ fn broken_images_say_what_and_where() {
     assert!(images.load(&record("train2017/good.png", 16, 8)).is_ok());
 }
 
+/// A PNG of nothing but its header, with a right checksum.
+fn png_header(width: u32, height: u32) -> Vec<u8> {
+    let mut header = b"IHDR".to_vec();
+    header.extend(width.to_be_bytes());
+    header.extend(height.to_be_bytes());
+    header.extend([8, 2, 0, 0, 0]);
+    let crc = header.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg()))
+    });
+    [b"\x89PNG\r\n\x1a\n".as_slice(), &13_u32.to_be_bytes(), &header, &(!crc).to_be_bytes()].concat()
+}
+
+#[test]
+fn images_that_claim_too_many_pixels_are_refused_by_their_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(folder.path().join(name), bytes).unwrap();
+    // An end marker without data: whoever decodes it fails otherwise.
+    let end = [0, 0, 0, 0, b'I', b'D', b'A', b'T', 0x35, 0xAF, 0x06, 0x1E];
+    write("bomb.png", &[png_header(60_000, 60_000), end.to_vec()].concat());
+    // A JPEG whose frame header is changed to 65,500 × 65,500.
+    let mut jpeg = encode(&DynamicImage::ImageRgb8(picture(16)), ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|pair| pair == [0xFF, 0xC0]).unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0xFF, 0xDC, 0xFF, 0xDC]);
+    write("bomb.jpg", &jpeg);
+    // A lossless WebP header of 12,000 × 12,000: 14 bits a side, less one.
+    let mut webp = b"RIFF\x20\0\0\0WEBPVP8L\x0d\0\0\0\x2f".to_vec();
+    webp.extend((11_999_u32 | 11_999 << 14).to_le_bytes());
+    webp.extend([0; 16]);
+    write("bomb.webp", &webp);
+    let images = ImageFolder::new(folder.path());
+    for (name, size) in
+        [("bomb.png", "60000 x 60000"), ("bomb.jpg", "65500 x 65500"), ("bomb.webp", "12000 x 12000")]
+    {
+        let error = images.load(&record(name, 16, 8)).unwrap_err();
+        assert!(matches!(error, DataError::TooManyPixels { .. }), "{name}: {error}");
+        let error = error.to_string();
+        let parts = [name, size, "134217728", "data.max_pixels"];
+        assert!(parts.iter().all(|part| error.contains(part)), "{error}");
+    }
+    // The limit is a setting.
+    write("good.png", &encode(&DynamicImage::ImageRgb8(picture(16)), ImageFormat::Png));
+    assert!(images.clone().with_max_pixels(128).load(&record("good.png", 16, 8)).is_ok());
+    let error = images.with_max_pixels(127).load(&record("good.png", 16, 8)).unwrap_err();
+    assert!(
+        matches!(error, DataError::TooManyPixels { width: 16, height: 8, max_pixels: 127, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_file_without_end_is_not_read_to_its_end() {
+    let images = ImageFolder::new(Path::new("/dev")).with_max_pixels(1000);
+    if Path::new("/dev/zero").exists() {
+        let error = images.load(&record("zero", 16, 8)).unwrap_err().to_string();
+        assert!(error.contains("more than 8000 bytes"), "{error}");
+    }
+}
+
 #[test]
 fn a_data_set_passes_the_error_of_its_image_on() {
     let folder = tempfile::tempdir().unwrap();

@@ -2,7 +2,9 @@
 
 use std::{path::Path, sync::Arc};
 
-use longtail_data::{AnnotationSet, ClassCounts, Dataset, FrequencyGroup, ImageFolder, LabelMap, Layout};
+use longtail_data::{
+    AnnotationSet, ClassCounts, Dataset, FrequencyGroup, ImageFolder, LabelMap, Layout, Outlines, Transform,
+};
 use longtail_emoji::{Split, World, WorldConfig, world::Drawn};
 use longtail_eval::Protocol;
 use serde::{Deserialize, Serialize};
@@ -66,7 +68,12 @@ impl RunData {
     ///
     /// # Errors
     /// If a file cannot be read, holds something training cannot use, or the world cannot be made.
-    pub fn open(recipe: &DataRecipe, seed: u64, observer: &mut dyn Observer) -> Result<Self, TrainError> {
+    pub fn open(
+        recipe: &DataRecipe,
+        transform: &Transform,
+        seed: u64,
+        observer: &mut dyn Observer,
+    ) -> Result<Self, TrainError> {
         let (train, classes) = match recipe {
             DataRecipe::Emoji(config) => {
                 let world = world(config, seed)?;
@@ -77,7 +84,10 @@ impl RunData {
                 (train, classes)
             }
             DataRecipe::Files(files) => {
-                let train = open_files(&files.train_annotations, &files.train_images)?;
+                let mut train = open_files(&files.train_annotations, &files.train_images, files.max_pixels)?;
+                if transform.pastes_masks() {
+                    train = train.with_outlines(Outlines::read(&files.train_annotations)?);
+                }
                 let classes = classes(train.labels(), train.counts(), |_| None);
                 (train, classes)
             }
@@ -130,7 +140,7 @@ impl Validation {
             DataRecipe::Files(files) => {
                 let Some(annotations) = &files.validation_annotations else { return Ok(None) };
                 let images = files.validation_images.as_ref().unwrap_or(&files.train_images);
-                let dataset = open_files(annotations, images)?;
+                let dataset = open_files(annotations, images, files.max_pixels)?;
                 let mut annotations = dataset.set().clone();
                 // A file without frequency letters (COCO, custom sets) gets the training set's groups.
                 for category in annotations.categories.iter_mut().filter(|c| c.frequency.is_none()) {
@@ -159,8 +169,9 @@ fn draw(world: &World, split: Split, task: &str, observer: &mut dyn Observer) ->
     Ok(world.draw_all(split, &mut progress)?)
 }
 
-fn open_files(annotations: &Path, images: &Path) -> Result<Dataset, TrainError> {
-    Ok(Dataset::new(AnnotationSet::read(annotations)?, Arc::new(ImageFolder::new(images)))?)
+fn open_files(annotations: &Path, images: &Path, max_pixels: u64) -> Result<Dataset, TrainError> {
+    let folder = ImageFolder::new(images).with_max_pixels(max_pixels);
+    Ok(Dataset::new(AnnotationSet::read(annotations)?, Arc::new(folder))?)
 }
 
 fn classes(labels: &LabelMap, counts: &ClassCounts, subgroup: impl Fn(u32) -> Option<String>) -> Vec<Class> {

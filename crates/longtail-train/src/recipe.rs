@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longtail_data::{Sampler, Transform};
+use longtail_data::{MAX_PIXELS, Sampler, Transform};
 use longtail_detect::{FasterRcnnConfig, TestConfig};
 use longtail_emoji::WorldConfig;
 use longtail_loss::{LossConfig, PostHoc, Reduction};
@@ -42,7 +42,7 @@ pub struct Recipe {
     pub workers: usize,
     /// What to train on.
     pub data: DataRecipe,
-    /// Resizing, flipping and normalisation of training images; evaluation uses it without the flip.
+    /// Resizing, flipping, augmentation and normalisation of training images; evaluation resizes and normalises.
     #[serde(default)]
     pub transform: Transform,
     /// The detector.
@@ -92,6 +92,16 @@ pub struct FileData {
     /// Folder of the validation images; none: the training images' folder.
     #[serde(default)]
     pub validation_images: Option<PathBuf>,
+    /// Most pixels of an image; one whose header claims more is refused before it is decoded.
+    #[serde(default = "default_max_pixels", skip_serializing_if = "is_default_max_pixels")]
+    pub max_pixels: u64,
+}
+
+fn default_max_pixels() -> u64 {
+    MAX_PIXELS
+}
+fn is_default_max_pixels(max_pixels: &u64) -> bool {
+    *max_pixels == MAX_PIXELS
 }
 
 /// Which parameters a stage trains.
@@ -139,6 +149,9 @@ pub struct Stage {
     /// Order of the images.
     #[serde(default = "default_sampler")]
     pub sampler: Sampler,
+    /// Landscape and portrait images in batches of their own, so that less of a batch is padding.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub aspect_grouping: bool,
     /// Evaluate every so many iterations besides the end of the stage; 0: only at the end.
     #[serde(default)]
     pub evaluate_every: u64,

@@ -68,7 +68,7 @@ pub fn run(
     let environment = environment::describe(command);
     folder.write("environment.json", &json(&environment))?;
 
-    let data = RunData::open(&recipe.data, recipe.seed, observer)?;
+    let data = RunData::open(&recipe.data, &recipe.transform, recipe.seed, observer)?;
     let device = device.clone().autodiff();
     let num_classes = data.classes.len();
     // All of them now: a bad setting of the last stage must not be found after the first one's days.
@@ -153,13 +153,16 @@ impl Run<'_> {
         let stage = &self.recipe.stages[index];
         let seed = derive(self.recipe.seed, Purpose::Batches(index));
         let transform: &Transform = &self.recipe.transform;
-        let plan = BatchPlan::new(&self.data.train, &stage.sampler, stage.batch_size, seed)?;
+        let mut plan = BatchPlan::new(&self.data.train, &stage.sampler, stage.batch_size, seed)?;
+        if stage.aspect_grouping {
+            plan = plan.grouped_by_aspect(&self.data.train);
+        }
         let iterations = match stage.length {
             Length::Iterations(iterations) => iterations,
             Length::Epochs(epochs) => (epochs * plan.iterations_per_epoch() as f64).ceil().max(1.0) as u64,
         };
         let train = Arc::clone(&self.data.train);
-        Ok((Loader::train(train, plan, transform.clone(), start, self.recipe.workers), iterations))
+        Ok((Loader::train(train, plan, transform.clone(), start, self.recipe.workers)?, iterations))
     }
 
     /// The stage with its index and the number of stages.

@@ -119,6 +119,48 @@ fn a_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
 }
 
 #[test]
+fn an_augmented_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let augmented = |workers: usize| {
+        recipe(&[
+            r#"transform.augmentations=[{kind = "copy-paste", rarity = 1.0}, {kind = "random-crop"},
+               {kind = "color-jitter"}, {kind = "large-scale-jitter", size = 64, scale = [0.5, 2.0]}]"#,
+            "stages.0.aspect_grouping=true",
+            &format!("workers={workers}"),
+        ])
+    };
+    let whole = folder.path().join("whole");
+    let expected = finish(&augmented(1), &whole, false);
+    let path = folder.path().join("stopped");
+    {
+        let folder = RunFolder::open(&path, false).unwrap();
+        let mut stop = StopAfter { steps: 2 };
+        let stopped = run(&augmented(3), &folder, false, &Device::flex(), "test", &mut stop);
+        assert!(matches!(stopped, Err(TrainError::Interrupted { .. })));
+    }
+    let found = finish(&augmented(2), &path, true);
+    assert_eq!(found.classifiers, expected.classifiers);
+    assert_eq!(weights(&path, "representation"), weights(&whole, "representation"));
+    assert_eq!(metrics_without_times(&path), metrics_without_times(&whole));
+    let plain = folder.path().join("plain");
+    finish(&recipe(&[]), &plain, false);
+    assert_ne!(weights(&plain, "representation"), weights(&whole, "representation"));
+}
+
+#[test]
+fn the_recipes_of_the_repository_are_read_and_written_without_loss() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
+    let mut read = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let recipe = Recipe::read(&path, &[]).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert_eq!(Recipe::parse(&recipe.to_toml(), &[]).unwrap(), recipe, "{}", path.display());
+        read += 1;
+    }
+    assert!(read >= 5);
+}
+
+#[test]
 fn the_number_of_threads_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let with_threads = |threads: usize| {
@@ -205,6 +247,9 @@ fn recipes_with_mistakes_name_the_key() {
         ("stages.7.name=\"x\"", "stages.7"),
         ("data.clases=3", "clases"),
         ("checkpoint_every=0", "checkpoint_every"),
+        (r#"transform.augmentations=[{kind = "mixup"}]"#, "mixup"),
+        (r#"transform.augmentations=[{kind = "random-crop", sise = 1}]"#, "sise"),
+        (r#"transform.augmentations=[{kind = "copy-paste", rarity = -1.0}]"#, "entry 0 (copy-paste): rarity"),
     ] {
         let error = std::panic::catch_unwind(|| recipe(&[change])).unwrap_err();
         let text = error.downcast_ref::<String>().unwrap();

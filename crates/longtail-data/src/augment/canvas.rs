@@ -1,0 +1,106 @@
+//! A sample on its way through the augmentations: each step moves pixels, boxes and the map from the original alike.
+
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
+
+use super::boxes::{BoxPolicy, refit};
+use crate::{
+    geometry::PixelMap,
+    sample::{RgbImage, Sample, Targets},
+    transform::resize,
+};
+
+/// A sample that is being augmented.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Canvas {
+    /// Pixels and targets so far.
+    pub sample: Sample,
+    /// From pixels of the original to those of `sample`.
+    pub map: PixelMap,
+    /// Whether the image's classes are known only as far as its federated lists say (LVIS).
+    pub federated: bool,
+}
+
+impl Canvas {
+    /// A sample as it was read.
+    pub fn new(sample: Sample, federated: bool) -> Self {
+        Self { sample, map: PixelMap::IDENTITY, federated }
+    }
+
+    /// Width and height so far.
+    pub fn size(&self) -> [u32; 2] {
+        [self.sample.image.width, self.sample.image.height]
+    }
+
+    /// Mirrors left and right.
+    pub fn flip(&mut self) {
+        let width = self.sample.image.width as f32;
+        self.sample.image.flip_horizontally();
+        each_box(&mut self.sample.targets, |b| [width - b[2], b[1], width - b[0], b[3]]);
+        self.map = self.map.then([-1.0, 1.0], [f64::from(width), 0.0]);
+    }
+
+    /// Scales to a size.
+    pub fn resize(&mut self, [width, height]: [u32; 2]) {
+        self.scale_and_crop([width, height], [0; 2], [width, height], &BoxPolicy::default());
+    }
+
+    /// Scales to `scaled` and cuts out the window `size` with its corner at `corner`, without making the pixels outside.
+    pub fn scale_and_crop(&mut self, scaled: [u32; 2], corner: [u32; 2], size: [u32; 2], policy: &BoxPolicy) {
+        let before = self.size();
+        let scale = [0, 1].map(|i| f64::from(scaled[i]) / f64::from(before[i]));
+        let whole = corner == [0, 0] && size == scaled;
+        let image = &mut self.sample.image;
+        let source = std::mem::replace(image, RgbImage { width: 0, height: 0, pixels: Vec::new() });
+        *image =
+            if whole { resize(source, scaled[0], scaled[1]) } else { window(&source, scale, corner, size) };
+        let (s, o) = (scale.map(|v| v as f32), corner.map(|v| v as f32));
+        each_box(&mut self.sample.targets, |b| {
+            [b[0] * s[0] - o[0], b[1] * s[1] - o[1], b[2] * s[0] - o[0], b[3] * s[1] - o[1]]
+        });
+        self.map = self.map.then(scale, corner.map(|v| -f64::from(v)));
+        if !whole {
+            let [width, height] = size.map(|v| v as f32);
+            let crowd = BoxPolicy { min_visible: 0.0, ..BoxPolicy::default() };
+            refit(
+                &mut self.sample.targets,
+                self.federated,
+                |_, b| policy.fate(b, width, height),
+                |b| crowd.fate(b, width, height),
+            );
+        }
+    }
+}
+
+fn each_box(targets: &mut Targets, change: impl Fn([f32; 4]) -> [f32; 4]) {
+    for b in targets.boxes.iter_mut().chain(&mut targets.crowd_boxes) {
+        *b = change(*b);
+    }
+}
+
+/// The window `size` at `corner` of an image scaled by `scale`, bilinear with antialiasing.
+fn window(image: &RgbImage, scale: [f64; 2], corner: [u32; 2], size: [u32; 2]) -> RgbImage {
+    let [width, height] = size;
+    if scale == [1.0; 2] {
+        let row = width as usize * 3;
+        let start = (corner[1] as usize * image.width as usize + corner[0] as usize) * 3;
+        let rows = image.pixels[start..].chunks(image.width as usize * 3).take(height as usize);
+        return RgbImage { width, height, pixels: rows.flat_map(|pixels| &pixels[..row]).copied().collect() };
+    }
+    let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
+        .expect("an image has width × height × 3 bytes");
+    let mut target = Image::new(width, height, PixelType::U8x3);
+    let from = [0, 1].map(|i| f64::from(corner[i]) / scale[i]);
+    // Rounding must not lead past the last pixel.
+    let extent = [
+        (f64::from(width) / scale[0]).min(f64::from(image.width) - from[0]),
+        (f64::from(height) / scale[1]).min(f64::from(image.height) - from[1]),
+    ];
+    let options = ResizeOptions::new()
+        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
+        .crop(from[0], from[1], extent[0], extent[1]);
+    Resizer::new().resize(&source, &mut target, &options).expect("the window lies inside the image");
+    RgbImage { width, height, pixels: target.into_vec() }
+}
