@@ -20,6 +20,7 @@ pub mod annotation;
 pub mod aspect;
 pub mod augment;
 pub mod batch;
+mod blocks;
 pub mod check;
 pub mod dataset;
 pub mod draw;

@@ -1,5 +1,6 @@
-//! COCO and LVIS annotation files. The file is memory-mapped and parsed in one pass; masks, captions and whatever
-//! else is not needed is skipped without being stored, so the 1.2 GB of LVIS v1 do not need gigabytes of memory.
+//! COCO and LVIS annotation files. The file is memory-mapped and parsed in blocks side by side; masks, captions and
+//! whatever else is not needed is skipped without being stored, and pages that were read are given back, so the 1.2 GB
+//! of LVIS v1 do not need gigabytes of memory.
 
 use std::{fs::File, path::Path};
 
@@ -7,6 +8,7 @@ use serde::Deserialize;
 
 use crate::{
     annotation::{Annotation, AnnotationSet, Category, ImageRecord, Layout},
+    blocks::{Blocks, Unusual},
     error::DataError,
     frequency::FrequencyGroup,
 };
@@ -91,8 +93,10 @@ impl AnnotationSet {
         // SAFETY: the map is read-only and dropped here; a file that shrinks meanwhile is the caller's to avoid, as
         // with every program that maps files.
         let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(DataError::io("read", path))?;
-        let mut set =
-            Self::parse(&bytes).map_err(|reason| DataError::Parse { path: path.to_owned(), reason })?;
+        let release = |until: usize| release(&bytes, until);
+        let mut set = Self::parse_blocks(&bytes, &release)
+            .or_else(|Unusual| Self::parse(&bytes))
+            .map_err(|reason| DataError::Parse { path: path.to_owned(), reason })?;
         set.path = Some(path.to_owned());
         Ok(set)
     }
@@ -100,35 +104,83 @@ impl AnnotationSet {
     /// Parses the bytes of an annotation file.
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let file: FileSet = serde_json::from_slice(bytes).map_err(|error| explain(&error))?;
-        let lvis = file.categories.iter().any(|c| c.frequency.is_some())
-            || file
-                .images
-                .iter()
-                .any(|i| i.neg_category_ids.is_some() || i.not_exhaustive_category_ids.is_some());
         let images = file.images.into_iter().map(image).collect::<Result<_, _>>()?;
-        let annotations = file.annotations.into_iter().map(|a| Annotation {
-            id: a.id,
-            image_id: a.image_id,
-            category_id: a.category_id,
-            bbox: a.bbox,
-            area: a.area,
-            iscrowd: a.iscrowd.is_set(),
-            ignore: a.ignore.is_set(),
-        });
-        let category = |c: FileCategory| Category { id: c.id, name: c.name, frequency: c.frequency };
-        Ok(Self {
-            path: None,
-            layout: if lvis { Layout::Lvis } else { Layout::Coco },
-            images,
-            annotations: annotations.collect(),
-            categories: file.categories.into_iter().map(category).collect(),
-        })
+        let annotations = file.annotations.into_iter().map(annotation).collect();
+        Ok(Self::assemble(images, annotations, file.categories.into_iter().map(category).collect()))
+    }
+
+    /// Parses the big arrays in blocks side by side: what [`Self::parse`] gives, or a refusal.
+    fn parse_blocks(bytes: &[u8], release: &dyn Fn(usize)) -> Result<Self, Unusual> {
+        Self::parse_fields(Blocks::new(bytes, release)?)
+    }
+
+    fn parse_fields(mut blocks: Blocks<'_>) -> Result<Self, Unusual> {
+        fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Unusual> {
+            // A repeated field is an error; serde says so.
+            if place.replace(value).is_some() { Err(Unusual) } else { Ok(()) }
+        }
+        let (mut images, mut annotations, mut categories) = (None, None, None);
+        while let Some(field) = blocks.field()? {
+            match field {
+                "images" => once(&mut images, blocks.array(|i| image(i).ok())?)?,
+                "annotations" => once(&mut annotations, blocks.array(|a| Some(annotation(a)))?)?,
+                "categories" => once(&mut categories, blocks.array(|c| Some(category(c)))?)?,
+                _ => blocks.skip()?,
+            }
+        }
+        let (images, categories) = (images.ok_or(Unusual)?, categories.ok_or(Unusual)?);
+        Ok(Self::assemble(images, annotations.unwrap_or_default(), categories))
+    }
+
+    fn assemble(images: Vec<ImageRecord>, annotations: Vec<Annotation>, categories: Vec<Category>) -> Self {
+        let lvis = categories.iter().any(|c| c.frequency.is_some())
+            || images.iter().any(|i| i.neg_category_ids.is_some() || i.not_exhaustive_category_ids.is_some());
+        let layout = if lvis { Layout::Lvis } else { Layout::Coco };
+        Self { path: None, layout, images, annotations, categories }
     }
 
     /// The file's name for messages.
     pub fn label(&self) -> String {
         self.path.as_ref().map_or_else(|| "annotations".to_owned(), |path| path.display().to_string())
     }
+}
+
+/// Parses bytes in runs of a length and as a whole, as a fuzzer asks for it.
+///
+/// # Panics
+/// If the two differ.
+#[doc(hidden)]
+pub fn blocks_agree_with_serde(bytes: &[u8], run: usize) {
+    let found = Blocks::with_run(bytes, run, &|_| ()).and_then(AnnotationSet::parse_fields);
+    if let Ok(found) = found {
+        assert_eq!(Ok(found), AnnotationSet::parse(bytes));
+    }
+}
+
+/// Gives mapped memory before `until` back; what is looked at again is read again.
+#[cfg(unix)]
+fn release(bytes: &memmap2::Mmap, until: usize) {
+    // SAFETY: the map is of a file and read-only, so that its pages can be had again. Failing costs memory alone.
+    let _ = unsafe { bytes.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, 0, until) };
+}
+
+#[cfg(not(unix))]
+fn release(_: &memmap2::Mmap, _: usize) {}
+
+fn annotation(a: FileAnnotation) -> Annotation {
+    Annotation {
+        id: a.id,
+        image_id: a.image_id,
+        category_id: a.category_id,
+        bbox: a.bbox,
+        area: a.area,
+        iscrowd: a.iscrowd.is_set(),
+        ignore: a.ignore.is_set(),
+    }
+}
+
+fn category(c: FileCategory) -> Category {
+    Category { id: c.id, name: c.name, frequency: c.frequency }
 }
 
 fn image(image: FileImage) -> Result<ImageRecord, String> {
@@ -168,6 +220,8 @@ fn explain(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn set(text: &str) -> Result<AnnotationSet, String> {
@@ -230,5 +284,113 @@ mod tests {
         assert!(error.contains("empty.json") && error.contains("the file is empty"), "{error}");
         let error = AnnotationSet::read(&folder.path().join("none.json")).unwrap_err().to_string();
         assert!(error.contains("cannot read") && error.contains("none.json"), "{error}");
+    }
+
+    fn in_blocks(text: &str, run: usize) -> Result<AnnotationSet, Unusual> {
+        AnnotationSet::parse_fields(Blocks::with_run(text.as_bytes(), run, &|_| ())?)
+    }
+
+    /// A file with everything that could mislead a cut: objects in objects, entries in strings, all kinds of space.
+    fn misleading(entries: usize) -> String {
+        let annotation = |id: usize| {
+            let extra = [
+                r#""segmentation": {"size": [3, 4], "counts": "a},{\"id\": 9}"}"#,
+                r#""segments": [{"id": 1}, {"id": 2},{"id": 3}]"#,
+                r#""segmentation": [[1.5, 2, 3e1, 4]], "iscrowd": 1"#,
+            ];
+            format!(
+                r#"{{"id": {id}, "image_id":1,"category_id" :2, "bbox": [0, {id}.5, 1, 2], {}}}"#,
+                extra[id % 3]
+            )
+        };
+        let annotations: Vec<String> = (0..entries).map(annotation).collect();
+        format!(
+            r#"{{"info": {{"a": [{{}}, {{}}]}}, "annotations": [ {} ], "licenses": [], "images": [{{"id": 1, "width": 3,
+            "height": 4, "file_name": "a }},{{ \u00e4"}}], "categories": [{{"id": 2, "name": "x"}},{{"id": 3, "name": "y"}}]}}"#,
+            annotations.join(",\r\n\t ")
+        )
+    }
+
+    #[test]
+    fn blocks_of_any_size_give_the_same_or_refuse() {
+        for entries in [0, 1, 2, 30] {
+            let text = misleading(entries);
+            let expected = set(&text).unwrap();
+            assert_eq!(in_blocks(&text, text.len()), Ok(expected.clone()));
+            let sizes = 1..text.len();
+            let same = sizes.clone().filter(|&run| match in_blocks(&text, run) {
+                Ok(found) => {
+                    assert_eq!(found, expected, "runs of {run}");
+                    true
+                }
+                Err(Unusual) => false,
+            });
+            assert!(same.count() > sizes.len() / 20, "{entries} entries");
+        }
+        let usual =
+            misleading(30).replace("\"segments\"", "\"other\"").replace("}, {\"id\": 2},{\"id\": 3}", "}");
+        let usual = usual.replace("},{\\\"id", "").replace("a },{", "a");
+        for run in [1, 50, 200, 1000] {
+            assert_eq!(in_blocks(&usual, run), Ok(set(&usual).unwrap()), "runs of {run}");
+        }
+    }
+
+    #[test]
+    fn what_is_unusual_is_left_to_serde() {
+        let usual = misleading(3);
+        for (from, to) in [
+            ("\"images\"", "\"im\\u0061ges\""),
+            ("\"licenses\": []", "\"images\": []"),
+            ("\"licenses\": []", "\"licenses\": [],"),
+            ("\"licenses\": []", "\"licenses\": nul"),
+            ("\"images\": [", "\"images\": [[9, null, \"c\", 3, 4],"),
+            ("\"id\": 1, \"width\"", "\"width\""),
+            ("\"name\": \"y\"}]", "\"name\": \"y\"},]"),
+            ("\"name\": \"y\"}]}", "\"name\": \"y\"}]"),
+            ("\"name\": \"y\"}]}", "\"name\": \"y\"}]} x"),
+            ("\"categories\"", "\"other\""),
+        ] {
+            assert!(usual.contains(from), "{from}");
+            let text = usual.replace(from, to);
+            assert_eq!(in_blocks(&text, 100), Err(Unusual), "{to}");
+            let read = AnnotationSet::parse_blocks(text.as_bytes(), &|_| ());
+            assert_eq!(read, Err(Unusual), "{to}");
+        }
+        // serde takes some of them, and what it takes is what is read.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        std::fs::write(&path, usual.replace("\"images\"", "\"im\\u0061ges\"")).unwrap();
+        assert_eq!(AnnotationSet::read(&path).unwrap().annotations, set(&usual).unwrap().annotations);
+    }
+
+    proptest! {
+        /// Whatever is done to a file, blocks give what serde gives, or refuse.
+        #[test]
+        fn blocks_never_differ_from_serde(
+            entries in 0..8_usize,
+            run in 1..400_usize,
+            edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..4_usize, "[]{}\",:0-9a-e\\\\ .-]"), 0..3),
+        ) {
+            let mut text = misleading(entries);
+            for (place, kind, with) in edits {
+                let place = place.index(text.len());
+                if !text.is_char_boundary(place) || !text.is_char_boundary(place + 1) {
+                    continue;
+                }
+                match kind {
+                    0 => text.insert_str(place, &with),
+                    1 => drop(text.remove(place)),
+                    2 => text.replace_range(place..place + 1, &with),
+                    _ => {
+                        let copied = text[..place].to_owned();
+                        let from = copied.rfind('{').unwrap_or(0);
+                        text.insert_str(place, &copied[from..]);
+                    }
+                }
+            }
+            if let Ok(found) = in_blocks(&text, run) {
+                prop_assert_eq!(Ok(found), set(&text));
+            }
+        }
     }
 }

@@ -1,0 +1,23 @@
+//! Opens an annotation file and prints seconds, counts and the largest resident set as JSON.
+//!
+//! `cargo run --release -p longtail-data --example bench_open -- FILE`
+
+use std::{path::Path, time::Instant};
+
+use longtail_data::AnnotationSet;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = std::env::args().nth(1).ok_or("give the annotation file")?;
+    let start = Instant::now();
+    let set = AnnotationSet::read(Path::new(&path))?;
+    let seconds = start.elapsed().as_secs_f64();
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).unwrap_or("0").replace("kB", "");
+    println!(
+        r#"{{"seconds": {seconds:.4}, "peak_mb": {:.1}, "images": {}, "boxes": {}}}"#,
+        peak.trim().parse::<f64>()? / 1e3,
+        set.images.len(),
+        set.annotations.len()
+    );
+    Ok(())
+}
