@@ -10,6 +10,17 @@ is taken in another order, which moves the last bit.
 The cases are made to be awkward: tied scores and overlaps, scores of -0.0, whole-number scores, boxes on a coarse
 grid, areas exactly at the range ends and beyond the largest, ids of 0 and below, ids with gaps and out of order,
 unknown classes, empty boxes, crowds, ignored boxes and images over the cap of detections.
+
+Where PyPI `hotcoco` is installed, it scores the same files, and the last lines say how often its summary has the bits of
+the references. It refuses negative ids, counts matches of id 0 and gives `iscrowd` a meaning in LVIS, so every other case
+(of LVIS: every other seed) does without.
+
+The folder holds one LVIS ground truth; thousands of cases come from several seeds:
+
+    for seed in $(seq 30); do
+        python compare_references.py /tmp/cases-$seed --seed $seed --cases 100
+        LONGTAIL_EVAL_FIXTURES=/tmp/cases-$seed cargo test -p longtail-eval --test references
+    done
 """
 
 import argparse
@@ -20,6 +31,7 @@ import json
 import pathlib
 import random
 import sys
+import tempfile
 import types
 
 import numpy as np
@@ -33,6 +45,11 @@ if "float" not in np.__dict__:
 from lvis import LVIS, LVISEval, LVISResults  # noqa: E402
 from pycocotools.coco import COCO  # noqa: E402
 from pycocotools.cocoeval import COCOeval  # noqa: E402
+
+try:
+    import hotcoco
+except ImportError:
+    hotcoco = None
 
 SUMS_IN_CHUNKS = tuple(int(part) for part in np.__version__.split(".")[:2]) < (2, 0)
 COCO_NAMES = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR@1", "AR@10", "AR@100", "ARs", "ARm", "ARl"]
@@ -61,12 +78,14 @@ def random_score(rng, kind):
     return rng.random()
 
 
-def ground_truth(rng, images, classes, boxes, lvis):
-    """An annotation file's content."""
+def ground_truth(rng, images, classes, boxes, lvis, usual=False):
+    """An annotation file's content; a usual one counts annotations from 1 and, for LVIS, has no flags."""
     image_ids = rng.sample(range(0, 10 * images), images)
     class_ids = rng.sample(range(0, 4 * classes), classes)
     annotation_ids = rng.sample(range(-3, 4 * images * boxes), images * boxes)
-    if 0 not in annotation_ids and rng.random() < 0.5:
+    if usual:
+        annotation_ids = rng.sample(range(1, 4 * images * boxes + 1), images * boxes)
+    elif 0 not in annotation_ids and rng.random() < 0.5:
         annotation_ids[0] = 0
     truth = {"info": {}, "licenses": [], "images": [], "annotations": [], "categories": []}
     for class_id in class_ids:
@@ -93,7 +112,9 @@ def ground_truth(rng, images, classes, boxes, lvis):
             "area": area,
             "iscrowd": int(rng.random() < 0.15),
         }
-        if rng.random() < 0.15:
+        if usual and lvis:
+            annotation["iscrowd"] = 0
+        elif rng.random() < 0.15:
             annotation["ignore"] = rng.choice([0, 1])
         truth["annotations"].append(annotation)
     return truth
@@ -218,6 +239,55 @@ def score_coco(truth, detections):
     return {"summary": summary, "per_category": per_category, "arrays": arrays}
 
 
+class Peer:
+    """How often `hotcoco` has the bits of a reference."""
+
+    def __init__(self, name):
+        self.name, self.equal, self.near, self.differs, self.refuses = name, 0, 0, [], 0
+
+    def compare(self, case, truth, detections, expected, lvis):
+        """Scores a case, and compares every number of the summary that both have."""
+        if hotcoco is None:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            truth_path, results_path = f"{folder}/truth.json", f"{folder}/results.json"
+            pathlib.Path(truth_path).write_text(json.dumps(truth))
+            pathlib.Path(results_path).write_text(json.dumps(detections))
+            try:
+                with contextlib.redirect_stdout(io.StringIO()):
+                    found = self.score(truth_path, results_path, lvis)
+            except (ValueError, RuntimeError):
+                self.refuses += 1
+                return
+        distance = max(abs(found[name] - value) for name, value in expected.items() if name in found)
+        if distance == 0:
+            self.equal += 1
+        elif distance < 1e-9:
+            self.near += 1
+        else:
+            self.differs.append(case)
+
+    @staticmethod
+    def score(truth_path, results_path, lvis):
+        truth = hotcoco.COCO(truth_path)
+        if lvis:
+            evaluation = hotcoco.LVISeval(truth, hotcoco.LVISResults(truth, results_path, 300), "bbox")
+            evaluation.run()
+            return evaluation.get_results()
+        evaluation = hotcoco.COCOeval(truth, truth.loadRes(results_path), "bbox")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+        return dict(zip(COCO_NAMES, evaluation.stats))
+
+    def __str__(self):
+        some = f" ({', '.join(self.differs[:5])})" if self.differs else ""
+        return (
+            f"hotcoco has the bits of {self.name} in {self.equal} cases, is within 1e-9 in {self.near}, "
+            f"differs in {len(self.differs)}{some}, refuses {self.refuses}"
+        )
+
+
 def main():
     """Writes the folder in the layout of `tests/fixtures`."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -233,11 +303,12 @@ def main():
         (options.folder / name).write_text(json.dumps(content))
 
     # Small LVIS cases, 8 classes at most: the sums are then the same in every NumPy.
-    truth = ground_truth(rng, images=7, classes=8, boxes=9, lvis=True)
-    cases = {}
+    truth = ground_truth(rng, images=7, classes=8, boxes=9, lvis=True, usual=options.seed % 2 == 1)
+    cases, lvis_peer, coco_peer = {}, Peer("lvis"), Peer("pycocotools")
     for case in range(max(options.cases, 8)):
         detections = random_detections(rng, truth, per_image=rng.choice([2, 10, 40]))
         cases[f"random {case}"] = {"detections": detections, **score_lvis(truth, detections)}
+        lvis_peer.compare(f"random {case}", truth, detections, cases[f"random {case}"]["summary"], lvis=True)
         cases[f"random {case}"]["fixed"] = score_lvis(truth, detections, max_dets=-1, per_class=10_000)
         cases[f"random {case}"]["unlimited"] = score_lvis(truth, detections, max_dets=-1)
         cases[f"random {case}"]["seven"] = score_lvis(truth, detections, max_dets=7)
@@ -259,14 +330,18 @@ def main():
     for case in range(max(options.cases, 8)):
         large = case % 8 == 0
         classes = 60 if large and SUMS_IN_CHUNKS else rng.randint(1, 8)
-        truth = ground_truth(rng, images=20 if large else rng.randint(1, 6), classes=classes, boxes=8, lvis=False)
+        truth = ground_truth(rng, images=20 if large else rng.randint(1, 6), classes=classes, boxes=8, lvis=False,
+                             usual=case % 2 == 1)
         # One image and class of the small cases holds more than the cap of 100 now and then.
         detections = random_detections(rng, truth, per_image=rng.choice([3, 20, 250]))
         names = {"gt": f"gt_{case}.json", "dt": f"dt_{case}.json"}
         write(f"coco/{names['gt']}", truth)
         write(f"coco/{names['dt']}", detections)
         cases[f"random {case}"] = {**names, **score_coco(truth, detections)}
+        coco_peer.compare(f"random {case}", truth, detections, cases[f"random {case}"]["summary"], lvis=False)
     write("coco/expected.json", cases)
+    if hotcoco is not None:
+        print(lvis_peer, coco_peer, sep="\n")
 
 
 if __name__ == "__main__":
