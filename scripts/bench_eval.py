@@ -1,7 +1,10 @@
 """Time and memory of evaluators on the same made-up files, one process each.
 
     cargo build --release -p longtail-cli
-    python scripts/bench_eval.py FOLDER [--sizes lvis-1000 lvis-5000 lvis-20000 coco-5000] [--runs 3]
+    python scripts/bench_eval.py FOLDER [--sizes lvis-1000 lvis-5000 lvis-20000 coco-5000] [--runs 3] [--threads N]
+
+`--evaluator target/release/examples/evaluate` times the evaluator without the rest of the program (`cargo build --release
+-p longtail-eval --example evaluate`), which builds faster and does the same.
 
 Needs PyPI `hotcoco`; `lvis`, `pycocotools` and `faster-coco-eval` are timed where they are installed, at the sizes
 they survive. FOLDER keeps the files, 0.6 GB for the largest size. CPU seconds are user plus system time of the
@@ -17,6 +20,7 @@ import random
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -122,13 +126,15 @@ def write_case(folder, lvis, images, per_image, classes):
 def timed(command, environment):
     """CPU seconds, wall seconds, largest resident MiB and output of a process."""
     start = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
+    talk = tempfile.TemporaryFile("w+")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=talk, env=environment)
     output = process.stdout.read().decode()
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.monotonic() - start
+    talk.seek(0)
     if status != 0:
         return None
-    return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, output
+    return usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024, output, talk.read()
 
 
 def main():
@@ -137,6 +143,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--sizes", nargs="+", default=["lvis-1000", "lvis-5000", "lvis-20000", "coco-5000"])
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--evaluator", type=pathlib.Path, help="program of examples/evaluate.rs, in place of longtail")
     parser.add_argument("--threads", type=int, default=0, help="threads of every evaluator [default: all cores]")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -145,12 +152,15 @@ def main():
         environment["RAYON_NUM_THREADS"] = environment["OMP_NUM_THREADS"] = str(options.threads)
     print(f"{os.cpu_count()} cores, {options.threads or os.cpu_count()} threads, median of {options.runs} runs\n")
     print("| case | evaluator | CPU s | wall s | MiB | CPU, × ours | AP |\n|---|---|---|---|---|---|---|")
+    phases = []
     for size in options.sizes:
         kind, images = size.split("-")
         lvis, images = kind == "lvis", int(images)
         truth, results = write_case(options.folder, lvis, images, 300 if lvis else 100, 1203 if lvis else 80)
         ours = [str(PROGRAM), "eval", "--protocol", kind, "--ground-truth", str(truth), "--detections", str(results)]
-        commands = {"longtail": [*ours, "--format", "json"]}
+        commands = {"longtail": [*ours, "--format", "json", "--timings"]}
+        if options.evaluator:
+            commands["longtail"] = [str(options.evaluator), kind, str(truth), str(results)]
         for name, code in PEERS.items():
             if images <= SURVIVES[name] or (not lvis and name == "reference"):
                 head = f"T, D, LVIS = {str(truth)!r}, {str(results)!r}, {lvis}\n"
@@ -175,7 +185,10 @@ def main():
                 scores = f"{metrics['AP']}"
             else:
                 scores = next((line.split()[1] for line in text.splitlines() if line.startswith("AP ")), "?")
+            if name == "longtail":
+                phases.append(f"{size}: {runs[-1][4].strip()}")
             print(f"| {size} | {name} | {cpu:.2f} | {wall:.2f} | {memory:.0f} | {cpu / base:.1f} | {scores} |", flush=True)
+    print("\nWall seconds of ours, last run:", *phases, sep="\n- ")
 
 
 if __name__ == "__main__":

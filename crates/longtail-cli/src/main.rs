@@ -8,6 +8,7 @@ mod draw;
 mod printer;
 mod progress;
 mod report_data;
+mod stopwatch;
 mod tables;
 
 use std::process::ExitCode;

@@ -6,8 +6,8 @@ use longtail_data::{
     DataError,
     open_images::{
         ExpandedRows, Hierarchy, HierarchyNode, ImageLabel, OpenImagesBox, OpenImagesClass, TableKind,
-        expand_boxes, expand_file, expand_image_labels, read_boxes, read_classes, read_image_labels,
-        write_boxes, write_class_descriptions, write_image_labels, write_labelmap,
+        expand_boxes, expand_file, expand_image_labels, is_expanded, read_boxes, read_classes,
+        read_image_labels, write_boxes, write_class_descriptions, write_image_labels, write_labelmap,
     },
 };
 use proptest::prelude::*;
@@ -99,6 +99,10 @@ fn broken_tables_are_named_with_their_line() {
     }
     let (_folder, path) = file("boxes.csv", b"ImageID,LabelName,XMin,XMax,YMin,YMax\n1,\xff\xfe,0,1,0,1\n");
     says(read_boxes(&path), &["line 2", "`LabelName` is not UTF-8"]);
+    says(
+        read_boxes(&file("boxes.csv", BOXES.replace(",0.3,", ",x,").replace('\n', "\r\n")).1),
+        &["line 3", "`XMax` is `x`"],
+    );
     let text = "ImageID,LabelName,Confidence\n1,b,1\n1,b,1.5\n";
     says(read_image_labels(&file("labels.csv", text).1), &["line 3", "`Confidence` is `1.5`"]);
     says(read_boxes(&file("x", "").1.with_file_name("none.csv")), &["cannot read", "none.csv"]);
@@ -215,6 +219,7 @@ fn files_expand_as_the_challenges_own_tool_does() {
             "123,xclick,f,1,0.2,0.3,0.1,0.2,1,1,0,0,0",
         ]
     );
+    assert_eq!([&path, &out].map(|file| is_expanded(&tree, &read_boxes(file).unwrap())), [false, true]);
     assert_eq!(read_boxes(&out).unwrap(), expand_boxes(&tree, &read_boxes(&path).unwrap()).unwrap());
 
     let (folder, path) = file("in.csv", LABELS);

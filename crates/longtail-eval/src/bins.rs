@@ -18,6 +18,11 @@ impl ImageCounts {
         Self((0..).zip(counts.images).map(|(label, images)| (labels.category_id(label), images)).collect())
     }
 
+    /// Of counts by category id.
+    pub fn from_counts(counts: BTreeMap<i64, u64>) -> Self {
+        Self(counts)
+    }
+
     /// Images of a class; 0 if the training set does not know it.
     pub fn of_category(&self, id: i64) -> u64 {
         self.0.get(&id).copied().unwrap_or(0)

@@ -40,6 +40,19 @@ pub enum EvalError {
         /// Memory that was asked for.
         bytes: u64,
     },
+    /// A Parquet file is no table of detections.
+    #[error(
+        "{path} is no table of detections: {reason}; expected columns image_id, category_id, x, y, w, h, score"
+    )]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with which column.
+        reason: String,
+    },
+    /// Tables of Open Images.
+    #[error(transparent)]
+    Data(#[from] longtail_data::DataError),
     /// A detection cannot be scored.
     #[error("detection {index} (counted from 0): {reason}")]
     Detection {
@@ -57,7 +70,9 @@ pub enum EvalError {
         reason: String,
     },
     /// A protocol name that does not exist.
-    #[error("`{name}` is no protocol; choose lvis, lvis-fixed, lvis-pooled or coco")]
+    #[error(
+        "`{name}` is no protocol; choose lvis, lvis-fixed, lvis-pooled or coco; `longtail eval` also knows open-images"
+    )]
     UnknownProtocol {
         /// The name.
         name: String,
@@ -99,6 +114,12 @@ pub enum EvalError {
     /// Evaluations that differ in more than their detections.
     #[error("only two or more evaluations of the same ground truth by the same protocol can be compared")]
     NotComparable,
+    /// A weight of boxes around groups that has no meaning.
+    #[error("a box around a group cannot have the weight {weight}; give 1, as in the challenge, or 0")]
+    GroupOfWeight {
+        /// As given.
+        weight: f64,
+    },
     /// Bounds of bins that are no bounds.
     #[error("bins {bounds:?} do not ascend; give largest image counts, such as 10,100,1000")]
     Bins {

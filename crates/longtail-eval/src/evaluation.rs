@@ -1,5 +1,7 @@
 //! An evaluation: detections matched to ground truth once, from which every number is made.
 
+use std::time::Duration;
+
 use longtail_data::{AnnotationSet, FrequencyGroup};
 use rayon::prelude::*;
 
@@ -44,6 +46,11 @@ impl Evaluation {
         })
     }
 
+    /// How long it took to sort the detections by image, a part of [`Evaluation::new`].
+    pub fn grouping(&self) -> Duration {
+        self.matches.grouping
+    }
+
     /// Every number, also by class and by bins of classes.
     pub fn report(&self, bins: Option<&ClassBins>) -> EvalReport {
         let by_class = self.matches.by_class(self.classes.len());
@@ -61,6 +68,7 @@ impl Evaluation {
             CategoryResult {
                 category_id: class.id,
                 name: class.name.clone(),
+                label: None,
                 frequency: class.frequency,
                 ap: all.and_then(|c| c.average_precision(0..IOU_COUNT)),
                 ap50: all.and_then(|c| c.average_precision(0..1)),

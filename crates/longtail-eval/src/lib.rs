@@ -17,6 +17,7 @@
 //! | [`comparison`], `bootstrap` | detectors against each other, with intervals from resampled images |
 //! | [`partial`] | evaluations split over machines |
 //! | `numerics` | thresholds and sums as the references compute them |
+//! | [`open_images`] | the Open Images challenge, with an engine of its own |
 //! | [`mod@calibration`] | how far scores are from the share of right detections |
 //! | [`mod@look_alikes`] | which classes claim each other's objects |
 //! | [`errors`] | what kinds of errors there are, and what each costs |
@@ -38,6 +39,7 @@ mod matches;
 mod matching;
 mod metrics;
 mod numerics;
+pub mod open_images;
 pub mod partial;
 pub mod protocol;
 mod reading;
@@ -53,6 +55,7 @@ pub use errors::{ErrorKind, ErrorOptions, ErrorReport, error_analysis};
 pub use evaluation::{Evaluation, evaluate};
 pub use ground_truth::GroundTruth;
 pub use look_alikes::{LookAlike, look_alikes};
+pub use open_images::{OpenImagesEvaluation, OpenImagesPredictions, OpenImagesTruth};
 pub use partial::Partial;
 pub use protocol::{MaxDetections, Protocol, Settings};
 pub use reading::read_detections;

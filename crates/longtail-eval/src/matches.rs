@@ -1,5 +1,7 @@
 //! Every detection with its outcome: what metrics, resamples and partial results are made of.
 
+use std::time::{Duration, Instant};
+
 use rayon::prelude::*;
 
 use crate::{
@@ -46,11 +48,13 @@ pub(crate) struct Countable {
 }
 
 /// All outcomes: by image, class, then descending score.
-#[derive(Debug, PartialEq, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Matches {
     /// In parts, as they were made; together they can be large.
     pub parts: Vec<Vec<Matched>>,
     pub countable: Vec<Countable>,
+    /// How long it took to sort detections by image.
+    pub grouping: Duration,
 }
 
 impl Matches {
@@ -58,7 +62,9 @@ impl Matches {
     pub fn of(detections: &Detections<'_>, selection: Selection) -> Result<Self, EvalError> {
         let truth = detections.truth;
         let federated = selection.federated.then(|| truth.federated()).transpose()?;
+        let start = Instant::now();
         let (starts, order) = detections.by_image();
+        let grouping = start.elapsed();
         let kept = selection.per_class.map(|cap| best_of_classes(detections, cap));
         let images: Vec<u32> = detections.images.clone().collect();
         // Enough images at once that the memory of a task is worth its start.
@@ -77,7 +83,7 @@ impl Matches {
                 (task.found, task.countable)
             })
             .collect();
-        let mut all = Self::default();
+        let mut all = Self { grouping, ..Self::default() };
         for (rows, countable) in parts {
             all.parts.push(rows);
             all.countable.extend(countable);

@@ -34,8 +34,12 @@ const BUFFER: usize = 8192;
 
 /// Mean as NumPy computes it; `None` of nothing.
 pub(crate) fn mean(values: &[f64]) -> Option<f64> {
-    let sum: f64 = values.chunks(BUFFER).map(pairwise_sum).sum();
-    (!values.is_empty()).then(|| sum / values.len() as f64)
+    (!values.is_empty()).then(|| sum(values) / values.len() as f64)
+}
+
+/// Sum as NumPy computes it.
+pub(crate) fn sum(values: &[f64]) -> f64 {
+    values.chunks(BUFFER).map(pairwise_sum).sum()
 }
 
 fn pairwise_sum(values: &[f64]) -> f64 {

@@ -243,7 +243,8 @@ fn parse(bytes: &[u8]) -> Result<Partial, String> {
         class,
         count: *count,
     });
-    let matches = Matches { parts: vec![rows.collect()], countable: countable.collect() };
+    let matches =
+        Matches { parts: vec![rows.collect()], countable: countable.collect(), ..Matches::default() };
     let fits =
         |image: u32, class: u32| (image as usize) < header.images && (class as usize) < header.classes.len();
     if !matches.rows().all(|r| fits(r.image, r.class))

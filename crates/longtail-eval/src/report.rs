@@ -34,6 +34,9 @@ pub struct CategoryResult {
     pub category_id: i64,
     /// Its name.
     pub name: String,
+    /// Open Images: its `LabelName`, such as `/m/01yrx`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
     /// Its frequency group, where the ground truth names one.
     pub frequency: Option<FrequencyGroup>,
     /// Mean AP over the IoU thresholds; `null` without countable ground truth.

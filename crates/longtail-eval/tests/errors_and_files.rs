@@ -6,7 +6,10 @@ use std::{fs, path::Path};
 
 use common::{annotation, detection, image, set};
 use longtail_data::AnnotationSet;
-use longtail_eval::{Detection, EvalError, Protocol, evaluate, read_detections, write_detections};
+use longtail_eval::{
+    Detection, Detections, EvalError, GroundTruth, Protocol, Shard, evaluate, read_detections,
+    write_detections,
+};
 
 const BOX: [f64; 4] = [10.0, 10.0, 100.0, 100.0];
 
@@ -152,6 +155,47 @@ fn bad_files_name_entry_and_field() {
         assert_says(read_detections(&path), &["bad.json", part]);
     }
     assert_says(read_detections(&folder.path().join("none.json")), &["cannot read", "none.json"]);
+}
+
+/// Ten gigabytes, of which a disk holds one entry: the file is read in parts, so that the mistake behind the entry is found
+/// without reading, or holding, the rest.
+#[test]
+fn a_file_larger_than_memory_is_read_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("huge.json");
+    let entry = br#"[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}, "#;
+    fs::write(&path, entry).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(10 << 30).unwrap();
+    assert_says(read_detections(&path), &["huge.json", "line 1 column"]);
+    let truth = set(vec![image(1)], vec![annotation(1, 1, 1, BOX)]);
+    let truth = GroundTruth::new(&truth).unwrap();
+    let mut part = Detections::new(&truth, "1/2".parse().unwrap());
+    assert_says(part.read(&path), &["huge.json", "line 1 column"]);
+    assert!(part.is_empty());
+    assert_says(Detections::new(&truth, Shard::WHOLE).read(&path), &["huge.json"]);
+}
+
+#[test]
+fn boxes_of_five_numbers_and_ids_as_text_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.json");
+    for (entry, part) in [
+        (
+            r#"{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1, 1], "score": 1}"#,
+            "`bbox` is [0,0,1,1,1]",
+        ),
+        (
+            r#"{"image_id": 1, "category_id": "1", "bbox": [0, 0, 1, 1], "score": 1}"#,
+            "`category_id` is \"1\"",
+        ),
+        (r#"{"image_id": 1, "category_id": 1, "bbox": {"x": 1}, "score": 1}"#, "`bbox` is {\"x\":1}"),
+    ] {
+        for text in [format!("[{entry}]"), format!("{entry}\n")] {
+            fs::write(&path, text).unwrap();
+            assert_says(read_detections(&path), &["bad.json", part]);
+        }
+    }
 }
 
 fn names_in(folder: &Path) -> Vec<String> {

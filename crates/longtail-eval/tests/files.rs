@@ -4,11 +4,17 @@ use std::{
     fs::{self, File},
     io::Write,
     path::Path,
+    sync::Arc,
 };
 
 use flate2::{Compression, write::GzEncoder};
 use longtail_data::AnnotationSet;
 use longtail_eval::{Detection, Detections, GroundTruth, Shard, read_detections};
+use parquet::{
+    column::writer::ColumnWriter,
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::{parser::parse_message_type, types::Type},
+};
 
 fn fixture(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/lvis").join(name)
@@ -97,4 +103,96 @@ fn a_bad_detection_deep_in_a_file_is_counted_from_its_start() {
     let error = all.read(&path).unwrap_err().to_string();
     assert!(error.contains("detection 80010") && error.contains("`image_id` 77"), "{error}");
     assert_eq!(all.len(), 10, "nothing of the file is left");
+}
+
+fn columns() -> Type {
+    parse_message_type(
+        "message m { required int64 image_id; optional int32 category_id; required double x; required double y; \
+         required double w; required float h; required int64 score; }",
+    )
+    .unwrap()
+}
+
+/// A Parquet file of one group of rows; `None` is null.
+fn parquet(path: &Path, schema: Type, categories: &[Option<i32>], width: f64) {
+    let file = File::create(path).unwrap();
+    let mut writer =
+        SerializedFileWriter::new(file, Arc::new(schema), Arc::new(WriterProperties::new())).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let rows = categories.len();
+    let mut place = 0;
+    while let Some(mut column) = group.next_column().unwrap() {
+        match column.untyped() {
+            ColumnWriter::Int64ColumnWriter(c) => c.write_batch(&vec![397133; rows], None, None).map(|_| ()),
+            ColumnWriter::Int32ColumnWriter(c) => {
+                let levels: Vec<i16> = categories.iter().map(|c| i16::from(c.is_some())).collect();
+                let values: Vec<i32> = categories.iter().flatten().copied().collect();
+                c.write_batch(&values, Some(&levels), None).map(|_| ())
+            }
+            ColumnWriter::DoubleColumnWriter(c) => c.write_batch(&vec![width; rows], None, None).map(|_| ()),
+            ColumnWriter::FloatColumnWriter(c) => c.write_batch(&vec![2.5; rows], None, None).map(|_| ()),
+            _ => panic!("another type"),
+        }
+        .unwrap();
+        column.close().unwrap();
+        place += 1;
+    }
+    assert!(place >= 6);
+    group.close().unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn parquet_tables_of_pyarrow_are_read() {
+    let single = |v: f64| f64::from(v as f32);
+    let expected: Vec<Detection> = read_detections(&fixture("dt_b_score_ties.json"))
+        .unwrap()
+        .into_iter()
+        .take(200)
+        .map(|d| Detection { bbox: d.bbox.map(single), ..d })
+        .collect();
+    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    for codec in ["snappy", "zstd", "gzip", "lz4"] {
+        let path = fixture(&format!("../parquet/{codec}.parquet"));
+        assert_eq!(read_detections(&path).unwrap(), expected, "{codec}");
+        let mut all = Detections::new(&truth, Shard::WHOLE);
+        all.read(&path).unwrap();
+        assert_eq!(all.len(), 200);
+    }
+}
+
+#[test]
+fn wrong_parquet_tables_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.parquet");
+    let says = |path: &Path, parts: &[&str]| {
+        let error = read_detections(path).unwrap_err().to_string();
+        for part in parts {
+            assert!(error.contains(part), "`{part}` is not in `{error}`");
+        }
+    };
+    parquet(&path, columns(), &[Some(3), Some(4), Some(5)], 1.0);
+    let found = read_detections(&path).unwrap();
+    let last = Detection { image_id: 397133, category_id: 5, bbox: [1.0, 1.0, 1.0, 2.5], score: 397133.0 };
+    assert_eq!((found.len(), found[2]), (3, last));
+
+    parquet(&path, columns(), &[Some(3), None, Some(5)], 1.0);
+    says(&path, &["d.parquet", "column `category_id`: row 1 (counted from 0) is null"]);
+    parquet(&path, columns(), &[Some(3)], f64::NAN);
+    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    let error = Detections::new(&truth, Shard::WHOLE).read(&path).unwrap_err().to_string();
+    assert!(error.contains("detection 0") && error.contains("not finite"), "{error}");
+    let other = "message m { required int64 image_id; required double x; required double y; required double w; \
+                 required float h; required int64 score; }";
+    parquet(&path, parse_message_type(other).unwrap(), &[Some(3)], 1.0);
+    says(&path, &["column `category_id` is missing", "image_id, x, y, w, h, score"]);
+    let other = "message m { required int64 image_id; required double category_id; required double x; \
+                 required double y; required double w; required float h; required int64 score; }";
+    parquet(&path, parse_message_type(other).unwrap(), &[Some(3)], 1.0);
+    says(&path, &["column `category_id` has values of type DOUBLE, expected integers"]);
+    let whole = fs::read(fixture("../parquet/snappy.parquet")).unwrap();
+    for length in [4, 100, whole.len() / 2, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        says(&path, &["d.parquet", "is the file whole?"]);
+    }
 }

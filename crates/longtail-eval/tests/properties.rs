@@ -4,7 +4,7 @@ mod common;
 
 use common::{annotation, detection, federated_image, set};
 use longtail_data::AnnotationSet;
-use longtail_eval::{Detection, Protocol, evaluate};
+use longtail_eval::{Detection, Detections, Evaluation, GroundTruth, Protocol, Settings, Shard, evaluate};
 use proptest::prelude::*;
 
 /// Boxes on a coarse grid, so that many overlap, equally too.
@@ -59,6 +59,38 @@ proptest! {
         for protocol in [Protocol::Lvis, Protocol::Coco] {
             let reports = [&truth, &turned].map(|t| evaluate(protocol, t, &detections).unwrap());
             prop_assert_eq!(&reports[0], &reports[1]);
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_and_the_batches_are_of_no_account(
+        truth in any_truth(), detections in any_detections(), cut in 0..40_usize
+    ) {
+        let truth = GroundTruth::new(&truth).unwrap();
+        let score = |threads: usize, protocol: Protocol| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let mut all = Detections::new(&truth, Shard::WHOLE);
+                let cut = cut.min(detections.len());
+                all.extend(&detections[..cut]).unwrap();
+                all.extend(&detections[cut..]).unwrap();
+                let evaluation = Evaluation::new(&all, Settings::strict(protocol)).unwrap();
+                (evaluation.report(None), evaluation.arrays())
+            })
+        };
+        for protocol in Protocol::ALL {
+            prop_assert_eq!(score(1, protocol), score(5, protocol));
+        }
+    }
+
+    #[test]
+    fn detections_of_different_images_can_change_places(
+        truth in any_truth(), detections in any_detections()
+    ) {
+        let mut sorted = detections.clone();
+        sorted.sort_by_key(|d| -d.image_id);
+        for protocol in Protocol::ALL {
+            prop_assert_eq!(evaluate(protocol, &truth, &detections).unwrap(), evaluate(protocol, &truth, &sorted).unwrap());
         }
     }
 }

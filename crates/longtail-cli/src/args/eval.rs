@@ -1,9 +1,9 @@
 //! Arguments of `longtail eval`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
-use longtail_eval::{MaxDetections, Protocol, Shard};
+use longtail_eval::{EvalError, MaxDetections, Protocol, Shard};
 
 use crate::args::Format;
 
@@ -11,7 +11,8 @@ use crate::args::Format;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Detections may be a JSON list or JSON Lines of image_id, category_id, bbox [x, y, width, height] and score, as they are
-or compressed (.gz, .zst).
+or compressed (.gz, .zst), or Parquet with columns image_id, category_id, x, y, w, h and score. What the protocols and the
+numbers mean: docs/evaluation.md.
 
 Examples:
   longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json.gz --format json
@@ -21,15 +22,18 @@ Examples:
   longtail eval --protocol coco --ground-truth val.json --detections results.json \\
       --frequencies-from train.json --bins 10,100,1000
   longtail eval --protocol lvis --ground-truth val.json --detections results.json --shard 1/2 --partial 1.safetensors
-  longtail eval --merge 1.safetensors 2.safetensors")]
+  longtail eval --merge 1.safetensors 2.safetensors
+  longtail eval --protocol open-images --ground-truth validation-annotations-bbox.csv \\
+      --image-labels validation-annotations-human-imagelabels.csv --detections predictions.csv \\
+      --classes class-descriptions-boxable.csv --hierarchy bbox_labels_600_hierarchy.json --expand")]
 pub struct Eval {
-    /// Rules to score by: lvis, lvis-fixed, lvis-pooled or coco
+    /// Rules to score by: lvis, lvis-fixed, lvis-pooled, coco or open-images
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
-    pub protocol: Option<Protocol>,
-    /// COCO or LVIS annotation file
+    pub protocol: Option<EvalProtocol>,
+    /// COCO or LVIS annotation file; Open Images: boxes CSV
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
     pub ground_truth: Option<PathBuf>,
-    /// Detections
+    /// Detections; Open Images: CSV with ImageID, LabelName, Score, XMin, XMax, YMin and YMax
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
     pub detections: Option<PathBuf>,
     /// Score only the images of one part, to be joined by --merge; such as 1/4
@@ -59,13 +63,49 @@ pub struct Eval {
     /// Count matches of the annotation with id 0, which the reference implementations overlook
     #[arg(long, conflicts_with = "merge")]
     pub corrected_ids: bool,
-    /// Training annotations: classes are rare, common or frequent by the images there, whatever the ground truth says
-    #[arg(long, value_name = "TRAIN.json", conflicts_with = "merge")]
+    /// Training annotations (Open Images: boxes CSV): classes are rare, common or frequent by the images there, whatever the ground truth says
+    #[arg(long, value_name = "TRAIN", conflicts_with = "merge")]
     pub frequencies_from: Option<PathBuf>,
     /// AP of classes with at most so many training images, such as 10,100,1000
     #[arg(long, value_delimiter = ',', requires = "frequencies_from")]
     pub bins: Vec<u64>,
+    /// Open Images: image-level labels CSV; a class is scored only where it is labelled or has a box
+    #[arg(long, value_name = "LABELS.csv")]
+    pub image_labels: Option<PathBuf>,
+    /// Open Images: class descriptions CSV or labelmap.pbtxt; other labels are then errors
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// Open Images: tree of classes, JSON
+    #[arg(long, value_name = "TREE.json", requires = "expand")]
+    pub hierarchy: Option<PathBuf>,
+    /// Open Images: repeat boxes and labels by the hierarchy before scoring; published files need it, expanded ones must
+    /// not have it
+    #[arg(long, requires = "hierarchy")]
+    pub expand: bool,
+    /// Open Images: what a box around a group counts: 1 as in the challenge, or 0 to only absorb predictions [default: 1]
+    #[arg(long, value_name = "0|1", value_parser = clap::value_parser!(u8).range(..=1))]
+    pub group_of_weight: Option<u8>,
+    /// Say on standard error how long each phase took
+    #[arg(long)]
+    pub timings: bool,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// Rules to score by; those of Open Images take files of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EvalProtocol {
+    /// COCO or LVIS annotation files.
+    Annotations(Protocol),
+    /// Open Images tables.
+    OpenImages,
+}
+
+impl FromStr for EvalProtocol {
+    type Err = EvalError;
+
+    fn from_str(name: &str) -> Result<Self, EvalError> {
+        if name == "open-images" { Ok(Self::OpenImages) } else { name.parse().map(Self::Annotations) }
+    }
 }

@@ -17,7 +17,7 @@ pub use compare::Compare;
 pub use data::{Data, DataCheck, DataExpandHierarchy, DataStats};
 pub use demo::Demo;
 pub use emoji::{Emoji, EmojiExport};
-pub use eval::Eval;
+pub use eval::{Eval, EvalProtocol};
 pub use explain::Explain;
 pub use predict::Predict;
 pub use report::Report;

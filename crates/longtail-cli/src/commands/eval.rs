@@ -13,25 +13,44 @@ use serde::Serialize;
 
 use crate::{
     Outcome,
-    args::{Eval, Format},
-    commands::analysis::Analyses,
+    args::{Eval, EvalProtocol, Format},
+    commands::{analysis::Analyses, eval_open_images},
     printer::Printer,
+    stopwatch::Stopwatch,
     tables::{markdown, text},
 };
 
 /// Scores detections, a part of them, or joins parts.
 pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
+    if arguments.protocol == Some(EvalProtocol::OpenImages) {
+        return eval_open_images::run(arguments, printer);
+    }
+    let tables = [
+        ("--image-labels", arguments.image_labels.is_some()),
+        ("--classes", arguments.classes.is_some()),
+        ("--hierarchy", arguments.hierarchy.is_some()),
+        ("--group-of-weight", arguments.group_of_weight.is_some()),
+    ];
+    if let Some((name, _)) = tables.into_iter().find(|(_, given)| *given) {
+        bail!("{name} is for --protocol open-images");
+    }
+    let mut stopwatch = Stopwatch::default();
     let (evaluation, report, mut analyses) = if arguments.merge.is_empty() {
-        match score(arguments)? {
+        match score(arguments, &mut stopwatch, printer)? {
             Some(scored) => scored,
             None => return Ok(Outcome::Done),
         }
     } else {
         let parts = arguments.merge.iter().map(|path| Partial::read(path)).collect::<Result<_, _>>()?;
         let evaluation = Partial::merge(parts)?;
+        stopwatch.lap("read parts");
         let report = evaluation.report(None);
+        stopwatch.lap("accumulate");
         (evaluation, report, Analyses::default())
     };
+    if arguments.timings {
+        printer.note(&stopwatch.phases());
+    }
     if let Some(path) = &arguments.arrays {
         evaluation.arrays().write(path)?;
     }
@@ -60,9 +79,13 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
 }
 
 /// What there is to print, or `None` where a part was written instead.
-fn score(arguments: &Eval) -> anyhow::Result<Option<(Evaluation, EvalReport, Analyses)>> {
+fn score(
+    arguments: &Eval,
+    stopwatch: &mut Stopwatch,
+    printer: &Printer,
+) -> anyhow::Result<Option<(Evaluation, EvalReport, Analyses)>> {
     let required = (arguments.protocol, &arguments.ground_truth, &arguments.detections);
-    let (Some(protocol), Some(truth), Some(path)) = required else {
+    let (Some(EvalProtocol::Annotations(protocol)), Some(truth), Some(path)) = required else {
         bail!("--protocol, --ground-truth and --detections are needed, or --merge");
     };
     let settings = Settings {
@@ -73,13 +96,20 @@ fn score(arguments: &Eval) -> anyhow::Result<Option<(Evaluation, EvalReport, Ana
     let (set, counts) = ground_truth(truth, arguments.frequencies_from.as_deref())?;
     let truth = GroundTruth::new(&set)?;
     let shard = arguments.shard.unwrap_or(Shard::WHOLE);
+    stopwatch.lap("read ground truth");
     let mut detections = Detections::new(&truth, shard);
     detections.read(path)?;
+    stopwatch.lap("read detections");
+    if detections.is_empty() && shard == Shard::WHOLE {
+        printer.note("note: there is no detection; every class with ground truth scores 0");
+    }
     if let Some(partial) = &arguments.partial {
         Partial::new(&detections, shard, settings)?.write(partial)?;
         return Ok(None);
     }
     let evaluation = Evaluation::new(&detections, settings)?;
+    stopwatch.lap("match");
+    stopwatch.split("group", evaluation.grouping());
     // Millions of detections are the largest part of the memory.
     drop(detections);
     let wanted = (arguments.errors, arguments.look_alikes);
@@ -88,7 +118,9 @@ fn score(arguments: &Eval) -> anyhow::Result<Option<(Evaluation, EvalReport, Ana
         Some(counts) if !arguments.bins.is_empty() => Some(ClassBins::new(counts, arguments.bins.clone())?),
         _ => None,
     };
+    stopwatch.lap("analyse");
     let mut report = evaluation.report(bins.as_ref());
+    stopwatch.lap("accumulate");
     report.provenance.insert("detections".into(), path.display().to_string());
     Ok(Some((evaluation, report, analyses)))
 }
@@ -107,12 +139,26 @@ pub fn ground_truth(
     Ok((set, counts))
 }
 
-const HEADING: [&str; 2] = ["metric", "%"];
+pub const HEADING: [&str; 2] = ["metric", "%"];
+
+/// Place of a metric in a table: as the protocols list them, bins by their bounds, recalls last.
+fn rank(name: &str) -> (usize, u64) {
+    const PRECISIONS: [&str; 13] = [
+        "mAP50", "mAP50r", "mAP50c", "mAP50f", "AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf",
+    ];
+    const RECALLS: [&str; 4] = ["AR@", "ARs@", "ARm@", "ARl@"];
+    if let Some((_, bin)) = name.split_once('[') {
+        let (last, bounds) = bin.strip_prefix('>').map_or((0, bin), |bound| (1, bound));
+        let digits = bounds.chars().take_while(char::is_ascii_digit).collect::<String>();
+        return (PRECISIONS.len(), digits.parse().map_or(0, |bound: u64| bound.saturating_add(last)));
+    }
+    let recall = RECALLS.iter().position(|start| name.starts_with(start));
+    let place = PRECISIONS.iter().position(|precision| *precision == name);
+    (place.unwrap_or(PRECISIONS.len() + 1 + recall.unwrap_or(0)), 0)
+}
 
 /// Metrics in the order in which the protocols list them.
-fn metrics(report: &EvalReport) -> Vec<Vec<String>> {
-    let order = ["AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf"];
-    let rank = |name: &str| order.iter().position(|o| *o == name).unwrap_or(order.len());
+pub fn metrics(report: &EvalReport) -> Vec<Vec<String>> {
     let mut rows: Vec<(&String, &Option<f64>)> = report.metrics.iter().collect();
     rows.sort_by_key(|(name, _)| rank(name));
     let percent = |value: &Option<f64>| value.map_or("–".to_owned(), |v| format!("{:.2}", 100.0 * v));

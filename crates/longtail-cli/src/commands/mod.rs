@@ -7,6 +7,7 @@ mod data;
 mod demo;
 mod emoji;
 mod eval;
+mod eval_open_images;
 mod explain;
 mod intervals;
 mod predict;

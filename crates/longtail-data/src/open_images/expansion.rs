@@ -6,6 +6,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use rustc_hash::FxHashSet;
+
 use super::{
     boxes::OpenImagesBox,
     hierarchy::Hierarchy,
@@ -46,6 +48,25 @@ pub fn expand_boxes(hierarchy: &Hierarchy, boxes: &[OpenImagesBox]) -> Result<Ve
         expanded.extend(ancestors.iter().map(|label| OpenImagesBox { label: label.clone(), ..row.clone() }));
     }
     Ok(expanded)
+}
+
+/// Whether boxes look expanded already: some label has ancestors, and every box is there for each of its ancestors too.
+/// Expanding them again would count the copies several times.
+pub fn is_expanded(hierarchy: &Hierarchy, boxes: &[OpenImagesBox]) -> bool {
+    let key = |b: &OpenImagesBox, label: &Arc<str>| {
+        let corners = [b.x_min, b.x_max, b.y_min, b.y_max].map(f64::to_bits);
+        (b.image_id.clone(), label.clone(), corners)
+    };
+    let there: FxHashSet<_> = boxes.iter().map(|b| key(b, &b.label)).collect();
+    let mut copies = boxes
+        .iter()
+        .flat_map(|b| hierarchy.ancestors(&b.label).unwrap_or_default().iter().map(move |label| (b, label)));
+    let mut any = false;
+    let all = copies.all(|(b, label)| {
+        any = true;
+        there.contains(&key(b, label))
+    });
+    any && all
 }
 
 /// Image-level labels, each followed by its copies: for every ancestor with confidence 1, for every descendant with 0.

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{BufWriter, Write},
+    io::{BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -29,6 +29,13 @@ pub(super) struct Table {
 pub(super) struct Column {
     place: usize,
     name: &'static str,
+}
+
+impl Column {
+    /// Place in the row.
+    pub fn place(self) -> usize {
+        self.place
+    }
 }
 
 impl Table {
@@ -173,8 +180,28 @@ impl Table {
 
     /// An error about the row.
     pub fn error(&self, reason: String) -> DataError {
-        let line = self.record.position().unwrap_or(self.reader.position()).line();
+        let line = self.line().unwrap_or(self.reader.position().line());
         self.error_at(line, reason)
+    }
+
+    /// Line in which the row starts. The parser's own count is off after empty lines and with some line ends, so the file is
+    /// read again up to the row's end.
+    fn line(&self) -> std::io::Result<u64> {
+        let mut bytes = BufReader::new(File::open(&self.path)?).take(self.bytes());
+        let (mut lines, mut last, mut buffer) = (1, 0, vec![0; 1 << 16]);
+        loop {
+            let read = bytes.read(&mut buffer)?;
+            if read == 0 {
+                break;
+            }
+            for &byte in &buffer[..read] {
+                lines += u64::from(byte == b'\n' || last == b'\r');
+                last = byte;
+            }
+        }
+        let inside: usize =
+            self.record.iter().map(|field| field.iter().filter(|&&b| b == b'\n').count()).sum();
+        Ok((lines - u64::from(last == b'\n')).saturating_sub(inside as u64).max(1))
     }
 
     fn error_at(&self, line: u64, reason: String) -> DataError {

@@ -1,10 +1,11 @@
-//! Files of detections: COCO's JSON list or JSON Lines, as they are or compressed by gzip or Zstandard.
+//! Files of detections: COCO's JSON list or JSON Lines, as they are or compressed by gzip or Zstandard, and Parquet tables.
 //!
 //! A file is read in blocks that are cut between entries and parsed in parallel, so that its text is never held
 //! whole. What the fast parser refuses is read again by `serde_json`, which has the last word and says what is wrong.
 
 mod entry;
 mod explain;
+mod parquet;
 
 use std::{
     fs::File,
@@ -69,6 +70,15 @@ pub fn read_detections(path: &Path) -> Result<Vec<Detection>, EvalError> {
     }
 }
 
+/// Whether a file is a Parquet table.
+fn is_parquet(path: &Path) -> Result<bool, EvalError> {
+    let mut magic = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(parquet::MAGIC.len() as u64).read_to_end(&mut magic))
+        .map_err(|source| EvalError::Io { action: "read", path: path.to_owned(), source })?;
+    Ok(magic == parquet::MAGIC)
+}
+
 /// Opens a file and unpacks what its first bytes say is compressed.
 fn open(path: &Path) -> Result<Box<dyn Read + Send>, EvalError> {
     let io = |source| EvalError::Io { action: "read", path: path.to_owned(), source };
@@ -89,6 +99,9 @@ fn stream<T: Send>(
     convert: impl Fn(&Detection) -> Option<T> + Sync,
     mut found: impl FnMut(&[T]),
 ) -> Result<Result<(), Unusual>, EvalError> {
+    if is_parquet(path)? {
+        return parquet::stream(path, convert, found);
+    }
     let io = |source| EvalError::Io { action: "read", path: path.to_owned(), source };
     let mut reader = open(path)?;
     let block = RUN * rayon::current_num_threads();
