@@ -2,14 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{backbone::ResNetConfig, error::DetectError};
+use crate::{
+    backbone::{BackboneConfig, ResNetConfig},
+    error::DetectError,
+};
 
 /// A Faster R-CNN with a feature pyramid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FasterRcnnConfig {
     /// Backbone.
-    pub backbone: ResNetConfig,
+    pub backbone: BackboneConfig,
     /// Channels of the feature pyramid.
     pub fpn_channels: usize,
     /// Anchors.
@@ -28,6 +31,21 @@ pub struct AnchorConfig {
     pub scale: f32,
     /// Heights over widths.
     pub ratios: Vec<f32>,
+    /// Round the corners around their place to whole pixels, as torchvision; detectron2 and mmdetection 2.x do not.
+    pub rounded: bool,
+    /// Distance of neighbours.
+    pub spacing: AnchorSpacing,
+}
+
+/// Distance of neighbouring anchors of a level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnchorSpacing {
+    /// The level's stride: 4, 8, 16, 32, 64.
+    Stride,
+    /// Side of the padded image over side of the feature map, rounded down, as torchvision: less than 64 on P6 where
+    /// the image is no multiple of 64.
+    ImageOverMap,
 }
 
 /// Matching, sampling and proposals of the region proposal network.
@@ -68,7 +86,7 @@ pub struct RoiHeadConfig {
     pub positive_fraction: f32,
     /// Bins along each side of RoIAlign.
     pub pooled_size: usize,
-    /// Samples along each side of a bin.
+    /// Samples along each side of a bin; 0: as many as the bin has feature pixels, as detectron2 and mmdetection 2.x.
     pub sampling_ratio: usize,
     /// Shift RoIAlign by half a pixel.
     pub aligned: bool,
@@ -94,12 +112,40 @@ pub struct TestConfig {
     pub nms_iou: f32,
     /// Detections an image.
     pub max_detections: usize,
+    /// Detections of a class in an image; 0: no limit.
+    pub max_per_class: usize,
+    /// Smallest side of a box in pixels of the network's input, at least this or the box is left out. torchvision: 0.01.
+    pub min_side: f32,
+    /// Boxes of different classes compete too.
+    pub class_agnostic_nms: bool,
+    /// What happens to boxes that overlap a better one.
+    pub suppression: Suppression,
+}
+
+/// What happens to boxes that overlap a better one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Suppression {
+    /// Those that overlap by more than `nms_iou` are dropped.
+    Hard,
+    /// Soft-NMS (Bodla et al., ICCV 2017), Gaussian: scores shrink by `exp(-IoU² / sigma)`.
+    SoftGaussian {
+        /// Width.
+        sigma: f32,
+        /// Boxes that score less than this afterwards are dropped.
+        least: f32,
+    },
+    /// Soft-NMS, linear: scores shrink by `1 - IoU` where the overlap is above `nms_iou`.
+    SoftLinear {
+        /// Boxes that score less than this afterwards are dropped.
+        least: f32,
+    },
 }
 
 impl Default for FasterRcnnConfig {
     fn default() -> Self {
         Self {
-            backbone: ResNetConfig::default(),
+            backbone: BackboneConfig::default(),
             fpn_channels: 256,
             anchors: AnchorConfig::default(),
             rpn: RpnConfig::default(),
@@ -110,7 +156,7 @@ impl Default for FasterRcnnConfig {
 
 impl Default for AnchorConfig {
     fn default() -> Self {
-        Self { scale: 8.0, ratios: vec![0.5, 1.0, 2.0] }
+        Self { scale: 8.0, ratios: vec![0.5, 1.0, 2.0], rounded: true, spacing: AnchorSpacing::Stride }
     }
 }
 
@@ -151,7 +197,15 @@ impl Default for RoiHeadConfig {
 
 impl Default for TestConfig {
     fn default() -> Self {
-        Self { score_threshold: 0.0, nms_iou: 0.5, max_detections: 300 }
+        Self {
+            score_threshold: 0.0,
+            nms_iou: 0.5,
+            max_detections: 300,
+            max_per_class: 0,
+            min_side: 0.0,
+            class_agnostic_nms: false,
+            suppression: Suppression::Hard,
+        }
     }
 }
 
@@ -159,7 +213,7 @@ impl FasterRcnnConfig {
     /// A detector for images of about 160 pixels that trains from scratch in minutes on two cores.
     pub fn small() -> Self {
         Self {
-            backbone: ResNetConfig::small(),
+            backbone: BackboneConfig::Resnet(ResNetConfig::small()),
             fpn_channels: 64,
             anchors: AnchorConfig { scale: 4.0, ..AnchorConfig::default() },
             rpn: RpnConfig {
@@ -211,13 +265,36 @@ impl FasterRcnnConfig {
         count("roi_head.samples", self.roi_head.samples)?;
         fraction("roi_head.positive_fraction", self.roi_head.positive_fraction)?;
         count("roi_head.pooled_size", self.roi_head.pooled_size)?;
-        count("roi_head.sampling_ratio", self.roi_head.sampling_ratio)?;
         above_zero("roi_head.canonical_size", self.roi_head.canonical_size)?;
         count("roi_head.hidden", self.roi_head.hidden)?;
         for &deviation in &self.roi_head.box_deviations {
             above_zero("roi_head.box_deviations", deviation)?;
         }
         above_zero("roi_head.smooth_l1_beta", self.roi_head.smooth_l1_beta)
+    }
+}
+
+impl TestConfig {
+    /// Checks every setting.
+    ///
+    /// # Errors
+    /// Names the first setting that is out of range and what is accepted.
+    pub fn validate(&self) -> Result<(), DetectError> {
+        let fraction =
+            |field, value: f32| check(field, value, (0.0..=1.0).contains(&value), "between 0 and 1");
+        fraction("test.score_threshold", self.score_threshold)?;
+        fraction("test.nms_iou", self.nms_iou)?;
+        check("test.max_detections", self.max_detections, self.max_detections > 0, "at least 1")?;
+        let finite = self.min_side.is_finite() && self.min_side >= 0.0;
+        check("test.min_side", self.min_side, finite, "0 or more")?;
+        match self.suppression {
+            Suppression::Hard => Ok(()),
+            Suppression::SoftLinear { least } => fraction("test.suppression.least", least),
+            Suppression::SoftGaussian { sigma, least } => {
+                fraction("test.suppression.least", least)?;
+                check("test.suppression.sigma", sigma, sigma > 0.0 && sigma.is_finite(), "above 0")
+            }
+        }
     }
 }
 

@@ -13,13 +13,13 @@ use rayon::prelude::*;
 
 use crate::{
     anchors::anchors,
-    backbone::ResNet,
+    backbone::Backbone,
     boxes::{BoxCoder, Xyxy, clip},
     config::{FasterRcnnConfig, TestConfig},
     error::DetectError,
     fpn::FeaturePyramid,
     layers::Initializer,
-    nms::suppress,
+    postprocess::ScoredBoxes,
     roi_head::{RoiHead, SampledRois, sample_rois},
     rpn::{self, Phase, RpnHead, RpnOutput},
 };
@@ -112,10 +112,22 @@ pub struct ProposalFeatures {
     sizes: Vec<[u32; 2]>,
 }
 
+impl ProposalFeatures {
+    /// Image and box of every proposal, image by image, best first.
+    pub fn rois(&self) -> &[(usize, Xyxy)] {
+        &self.rois
+    }
+
+    /// Box regression of every proposal, `[R × 4]` or `[R × 4C]`.
+    pub fn deltas(&self) -> &[f32] {
+        &self.deltas
+    }
+}
+
 /// The detector.
 #[derive(Module, Debug)]
 pub struct FasterRcnn {
-    backbone: ResNet,
+    backbone: Backbone,
     pyramid: FeaturePyramid,
     rpn: RpnHead,
     roi_head: RoiHead,
@@ -201,6 +213,11 @@ impl FasterRcnn {
         RoiFeatures { features, labels: sampled.labels, host_time }
     }
 
+    /// P2 to P6 of a batch.
+    pub fn pyramid_features(&self, images: &ImageBatch) -> [Tensor<4>; 5] {
+        self.features(images).0
+    }
+
     /// Features of the proposals of a batch.
     pub fn propose_features(&self, images: &ImageBatch) -> ProposalFeatures {
         let (levels, anchors, output) = self.features(images);
@@ -243,7 +260,6 @@ impl FasterRcnn {
         let (size, [scale_x, scale_y]) = (proposals.sizes[image], meta.scale);
         let columns = if head.class_agnostic { 1 } else { classes };
         let mine: Vec<usize> = (0..proposals.rois.len()).filter(|&r| proposals.rois[r].0 == image).collect();
-        // Boxes by proposal (and class), candidates by score; equal scores keep the order of proposals and classes.
         let boxes: Vec<Xyxy> = mine
             .iter()
             .flat_map(|&roi| {
@@ -251,34 +267,23 @@ impl FasterRcnn {
                 let reference = proposals.rois[roi].1;
                 deltas.chunks_exact(4).map(move |deltas| {
                     let [x1, y1, x2, y2] = clip(&coder.decode(&reference, deltas), size);
+                    if x2 - x1 < test.min_side || y2 - y1 < test.min_side {
+                        return [0.0; 4];
+                    }
                     let original = [x1 / scale_x, y1 / scale_y, x2 / scale_x, y2 / scale_y];
                     clip(&original, meta.original_size)
                 })
             })
             .collect();
-        let mut candidates: Vec<(f32, u32)> = Vec::new();
-        for (place, &roi) in mine.iter().enumerate() {
-            for (class, &score) in scores[roi * classes..(roi + 1) * classes].iter().enumerate() {
-                if score > test.score_threshold {
-                    candidates.push((score, (place * classes + class) as u32));
-                }
-            }
-        }
-        candidates.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        let class_of = |candidate: usize| candidates[candidate].1 as usize % classes;
-        let box_of = |candidate: usize| {
-            let place = candidates[candidate].1 as usize / classes;
-            boxes[if head.class_agnostic { place } else { place * classes + class_of(candidate) }]
-        };
-        let by_candidate: Vec<Xyxy> = (0..candidates.len()).map(box_of).collect();
-        let order: Vec<usize> = (0..candidates.len())
-            .filter(|&i| by_candidate[i][2] > by_candidate[i][0] && by_candidate[i][3] > by_candidate[i][1])
-            .collect();
-        let kept = suppress(&by_candidate, &order, class_of, test.nms_iou, test.max_detections);
+        // Proposals lie image by image.
+        let first = mine.first().copied().unwrap_or(0);
+        let scores = &scores[first * classes..(first + mine.len()) * classes];
+        let scored = ScoredBoxes { boxes: &boxes, scores, classes };
+        let kept = scored.select(test);
         Detections {
-            boxes: kept.iter().map(|&i| by_candidate[i]).collect(),
-            labels: kept.iter().map(|&i| class_of(i) as u32).collect(),
-            scores: kept.iter().map(|&i| candidates[i].0).collect(),
+            boxes: kept.iter().map(|&(place, _)| scored.box_of(place)).collect(),
+            labels: kept.iter().map(|&(place, _)| scored.class_of(place) as u32).collect(),
+            scores: kept.iter().map(|&(_, score)| score).collect(),
         }
     }
 
@@ -305,7 +310,8 @@ impl FasterRcnn {
             [height, width]
         });
         let output = self.rpn.forward(&levels);
-        (levels, anchors(&self.config.anchors, &sizes), output)
+        let [_, _, height, width] = images.pixels.dims();
+        (levels, anchors(&self.config.anchors, &sizes, [height, width]), output)
     }
 
     fn sample(

@@ -10,10 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 use serde::{Deserialize, Serialize};
 
-use crate::ops::{self, ConvOptions};
+use crate::ops::{self, Activation, ConvOptions};
 
-/// Added to the variance in batch normalisation.
-const EPSILON: f32 = 1e-5;
 /// Weight of the newest batch in the running statistics.
 const MOMENTUM: f32 = 0.1;
 
@@ -61,6 +59,15 @@ pub enum Normalization {
     Frozen,
 }
 
+/// How a backbone normalises, with what is added to the variance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct NormSettings {
+    /// Statistics.
+    pub normalization: Normalization,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
 /// Batch normalisation with an optional residual and ReLU.
 #[derive(Module, Debug)]
 pub struct BatchNorm {
@@ -69,25 +76,27 @@ pub struct BatchNorm {
     running_mean: RunningState<Tensor<1>>,
     running_variance: RunningState<Tensor<1>>,
     frozen: bool,
+    epsilon: f32,
 }
 
 impl BatchNorm {
-    fn new(channels: usize, normalization: Normalization, initializer: &Initializer) -> Self {
+    fn new(channels: usize, settings: NormSettings, initializer: &Initializer) -> Self {
         let device = &initializer.device;
         Self {
             gamma: initializer.constant(channels, 1.0),
             beta: initializer.constant(channels, 0.0),
             running_mean: RunningState::new(Tensor::zeros([channels], device)),
             running_variance: RunningState::new(Tensor::ones([channels], device)),
-            frozen: normalization == Normalization::Frozen,
+            frozen: settings.normalization == Normalization::Frozen,
+            epsilon: settings.epsilon,
         }
     }
 
-    fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool) -> Tensor<4> {
+    fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, activation: Activation) -> Tensor<4> {
         if self.frozen || !x.is_autodiff() {
-            let scale = self.gamma.val() / (self.running_variance.value() + EPSILON).sqrt();
+            let scale = self.gamma.val() / (self.running_variance.value() + self.epsilon).sqrt();
             let shift = self.beta.val() - self.running_mean.value() * scale.clone();
-            return ops::affine(x, scale, shift, residual, relu);
+            return ops::affine(x, scale, shift, residual, activation);
         }
         let [batch, channels, height, width] = x.dims();
         let statistics = ops::statistics(x.clone());
@@ -97,7 +106,7 @@ impl BatchNorm {
         // The running variance is the unbiased one, as in PyTorch.
         blend(&self.running_mean, row(0));
         blend(&self.running_variance, row(1) * (count / (count - 1.0).max(1.0)));
-        ops::batch_norm(x, self.gamma.val(), self.beta.val(), residual, statistics, EPSILON, relu)
+        ops::batch_norm(x, self.gamma.val(), self.beta.val(), residual, statistics, self.epsilon, activation)
     }
 }
 
@@ -115,6 +124,8 @@ pub struct ConvNorm {
     norm: BatchNorm,
     stride: usize,
     groups: usize,
+    /// Padding of TensorFlow: at stride 2 the odd zero is at the end.
+    same: bool,
 }
 
 impl ConvNorm {
@@ -125,23 +136,34 @@ impl ConvNorm {
         kernel: usize,
         stride: usize,
         groups: usize,
-        normalization: Normalization,
+        norm: NormSettings,
         initializer: &mut Initializer,
     ) -> Self {
         // He et al. 2015, fan out, as PyTorch's ResNets.
         let deviation = (2.0 / (outputs / groups * kernel * kernel) as f32).sqrt();
         Self {
             weight: initializer.normal([outputs, inputs / groups, kernel, kernel], deviation),
-            norm: BatchNorm::new(outputs, normalization, initializer),
+            norm: BatchNorm::new(outputs, norm, initializer),
             stride,
             groups,
+            same: false,
         }
     }
 
-    /// `[relu](norm(conv(x)) + residual)`.
-    pub fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, relu: bool) -> Tensor<4> {
-        let y = convolve(x, &self.weight, None, self.stride, self.groups);
-        self.norm.forward(y, residual, relu)
+    /// The same with TensorFlow's padding.
+    pub fn with_same_padding(self) -> Self {
+        Self { same: true, ..self }
+    }
+
+    /// `activation(norm(conv(x)) + residual)`.
+    pub fn forward(
+        &self,
+        x: Tensor<4>,
+        residual: Option<Tensor<4>>,
+        activation: impl Into<Activation>,
+    ) -> Tensor<4> {
+        let y = convolve(x, &self.weight, None, self.stride, self.groups, self.same);
+        self.norm.forward(y, residual, activation.into())
     }
 }
 
@@ -169,7 +191,7 @@ impl Conv {
 
     /// `conv(x) + bias`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        convolve(x, &self.weight, Some(&self.bias), 1, 1)
+        convolve(x, &self.weight, Some(&self.bias), 1, 1, false)
     }
 }
 
@@ -179,9 +201,21 @@ fn convolve(
     bias: Option<&Param<Tensor<1>>>,
     stride: usize,
     groups: usize,
+    same: bool,
 ) -> Tensor<4> {
     let weight = weight.val();
     let [_, _, kernel, _] = weight.dims();
-    let options = ConvOptions { stride: [stride; 2], padding: [kernel / 2; 2], groups, bias: bias.is_some() };
+    let [_, _, height, width] = x.dims();
+    let (start, end) = if same {
+        let total = [height, width].map(|side| {
+            let outputs = side.div_ceil(stride);
+            ((outputs - 1) * stride + kernel).saturating_sub(side)
+        });
+        (total.map(|total| total / 2), total.map(|total| total.div_ceil(2)))
+    } else {
+        ([kernel / 2; 2], [kernel / 2; 2])
+    };
+    let options =
+        ConvOptions { stride: [stride; 2], padding: start, end_padding: end, groups, bias: bias.is_some() };
     ops::conv2d(x, weight, bias.map(Param::val), options)
 }

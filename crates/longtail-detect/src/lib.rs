@@ -8,6 +8,7 @@
 //! | [`anchors`], [`rpn`] | proposals |
 //! | [`roi_head`] | features and box regression of regions |
 //! | [`matcher`], [`boxes`], [`nms`] | geometry on the host |
+//! | [`postprocess`] | from scored boxes to detections: threshold, suppression, caps |
 //! | [`layers`] | convolution with its normalisation, and initial weights |
 //! | [`ops`] | fast operations with hand-written backward passes |
 
@@ -23,6 +24,7 @@ mod losses;
 pub mod matcher;
 pub mod nms;
 pub mod ops;
+pub mod postprocess;
 pub mod roi_head;
 pub mod rpn;
 

@@ -128,7 +128,7 @@ pub fn proposals(
 }
 
 fn has_area(b: &Xyxy) -> bool {
-    b[2] - b[0] > 1e-3 && b[3] - b[1] > 1e-3
+    b[2] - b[0] >= 1e-3 && b[3] - b[1] >= 1e-3
 }
 
 /// Anchors drawn for the losses of a batch.

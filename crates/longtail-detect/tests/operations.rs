@@ -86,11 +86,16 @@ fn convolution_equals_its_definition() {
         (1, 40, [30, 41], 33, [3, 3], [1, 1], [1, 1], 1),
         (1, 2, [1, 1], 3, [3, 3], [2, 2], [1, 1], 1),
         (9, 6, [5, 5], 6, [3, 3], [1, 1], [1, 1], 6),
+        (2, 6, [8, 10], 6, [5, 5], [2, 2], [1, 1], 6),
+        (1, 7, [9, 34], 7, [3, 3], [2, 2], [1, 1], 7),
+        (2, 3, [6, 21], 3, [5, 5], [1, 1], [2, 2], 3),
     ];
     for (case, (batch, inputs, size, outputs, kernel, stride, padding, groups)) in
         cases.into_iter().enumerate()
     {
-        let shape = ConvShape { batch, inputs, size, outputs, kernel, stride, padding, groups };
+        // One case more on the end, as TensorFlow pads.
+        let end_padding = if case == 8 { [padding[0] + 1, padding[1] + 1] } else { padding };
+        let shape = ConvShape { batch, inputs, size, outputs, kernel, stride, padding, end_padding, groups };
         let seed = case as u64;
         let x = random(seed, batch * inputs * size[0] * size[1]);
         let w = random(seed + 100, outputs * inputs / groups * kernel[0] * kernel[1]);
@@ -110,7 +115,7 @@ fn convolution_equals_its_definition() {
         let xt = tensor(&x, [batch, inputs, size[0], size[1]], &device).require_grad();
         let wt = tensor(&w, [outputs, inputs / groups, kernel[0], kernel[1]], &device).require_grad();
         let bt = tensor(&b, [outputs], &device).require_grad();
-        let options = ConvOptions { stride, padding, groups, bias: false };
+        let options = ConvOptions { stride, padding, end_padding, groups, bias: false };
         let out = conv2d(xt.clone(), wt.clone(), Some(bt.clone()), options);
         assert_close(&values(out.clone().inner()), &biased, 1e-4);
         let weight = tensor(&dy, out.dims(), &device);
@@ -129,7 +134,8 @@ fn convolution_gives_the_same_bits_on_any_number_of_threads() {
     let shape = [3, 20, 33, 29];
     let x = tensor(&random(1, shape.iter().product()), shape, &device);
     let w = tensor(&random(2, 24 * 20 * 9), [24, 20, 3, 3], &device);
-    let options = ConvOptions { stride: [1, 1], padding: [1, 1], groups: 1, bias: false };
+    let options =
+        ConvOptions { stride: [1, 1], padding: [1, 1], end_padding: [1, 1], groups: 1, bias: false };
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {

@@ -12,6 +12,24 @@ use burn::{
 /// Host copies of float tensors by dotted path. Ordered, so that files come out the same every time.
 pub type TensorMap = BTreeMap<String, TensorData>;
 
+/// Enters a module on the way to its parameters. The variant of an enum has no part in a path: a backbone's parameters
+/// are called the same whatever it is.
+pub fn enter(path: &mut Vec<String>, name: &str, container: &str) {
+    if !container.starts_with(ENUM) {
+        path.push(name.to_owned());
+    }
+}
+
+/// Leaves what [`enter`] entered.
+pub fn leave(path: &mut Vec<String>, container: &str) {
+    if !container.starts_with(ENUM) {
+        path.pop();
+    }
+}
+
+/// How Burn marks the container of an enum's variant.
+const ENUM: &str = "Enum:";
+
 /// Copies every float parameter and buffer of a module to the host.
 pub fn snapshot<M: Module>(module: &M) -> TensorMap {
     struct Snapshot {
@@ -19,11 +37,11 @@ pub fn snapshot<M: Module>(module: &M) -> TensorMap {
         tensors: TensorMap,
     }
     impl ModuleVisitor for Snapshot {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_owned());
+        fn enter_module(&mut self, name: &str, container: &str) {
+            enter(&mut self.path, name, container);
         }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            leave(&mut self.path, container);
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             self.tensors.insert(self.path.join("."), param.val().inner().into_data());
@@ -46,11 +64,11 @@ pub fn restore<M: Module>(module: M, tensors: &TensorMap) -> Result<M, String> {
         problems: Vec<String>,
     }
     impl ModuleMapper for Restore<'_> {
-        fn enter_module(&mut self, name: &str, _container: &str) {
-            self.path.push(name.to_owned());
+        fn enter_module(&mut self, name: &str, container: &str) {
+            enter(&mut self.path, name, container);
         }
-        fn exit_module(&mut self, _name: &str, _container: &str) {
-            self.path.pop();
+        fn exit_module(&mut self, _name: &str, container: &str) {
+            leave(&mut self.path, container);
         }
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
             let path = self.path.join(".");

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::check,
     error::DetectError,
-    layers::{ConvNorm, Initializer, Normalization},
+    layers::{ConvNorm, Initializer, NormSettings, Normalization},
 };
 
 /// Depth of the network.
@@ -50,6 +50,16 @@ pub enum Stem {
     Compact,
 }
 
+/// Which convolution of a bottleneck block has the stride.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Style {
+    /// The 3×3, as torchvision.
+    Pytorch,
+    /// The first 1×1, as published and in detectron2's weights of MSRA.
+    Caffe,
+}
+
 /// A ResNet or ResNeXt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -64,8 +74,12 @@ pub struct ResNetConfig {
     pub width_per_group: usize,
     /// First convolution.
     pub stem: Stem,
+    /// Which convolution of a bottleneck block has the stride.
+    pub style: Style,
     /// Normalisation.
     pub normalization: Normalization,
+    /// Added to the variance in normalisation; torchvision's `fasterrcnn_resnet50_fpn` of COCO was trained with 0.
+    pub norm_epsilon: f32,
     /// Parts that are not trained: 0 none, 1 the stem, 2 the first stage too, up to 5 for all.
     pub frozen_stages: usize,
 }
@@ -78,7 +92,9 @@ impl Default for ResNetConfig {
             groups: 1,
             width_per_group: 64,
             stem: Stem::Standard,
+            style: Style::Pytorch,
             normalization: Normalization::Frozen,
+            norm_epsilon: 1e-5,
             frozen_stages: 2,
         }
     }
@@ -104,6 +120,8 @@ impl ResNetConfig {
     pub fn validate(&self) -> Result<(), DetectError> {
         check("backbone.width", self.width, self.width > 0, "at least 1")?;
         check("backbone.frozen_stages", self.frozen_stages, self.frozen_stages <= 5, "0 to 5")?;
+        let epsilon = self.norm_epsilon.is_finite() && self.norm_epsilon >= 0.0;
+        check("backbone.norm_epsilon", self.norm_epsilon, epsilon, "0 or more")?;
         let plain = self.layout.is_bottleneck() || (self.groups == 1 && self.width_per_group == 64);
         check("backbone.groups", self.groups, plain, "1 (with width_per_group 64) for ResNet-18 and 34")?;
         let inner = self.inner_width(0);
@@ -122,13 +140,17 @@ impl ResNetConfig {
         self.width * (1 << stage) * self.width_per_group / 64 * self.groups
     }
 
+    fn norm(&self) -> NormSettings {
+        NormSettings { normalization: self.normalization, epsilon: self.norm_epsilon }
+    }
+
     /// A network with initial weights.
     pub fn init(&self, initializer: &mut Initializer) -> ResNet {
         let kernel = match self.stem {
             Stem::Standard => 7,
             Stem::Compact => 3,
         };
-        let stem = ConvNorm::new(3, self.width, kernel, 2, 1, self.normalization, initializer);
+        let stem = ConvNorm::new(3, self.width, kernel, 2, 1, self.norm(), initializer);
         let mut inputs = self.width;
         let stages = (0..4)
             .map(|stage| {
@@ -156,14 +178,14 @@ impl ResNetConfig {
         initializer: &mut Initializer,
     ) -> Block {
         let mut conv = |inputs, outputs, kernel, stride, groups| {
-            ConvNorm::new(inputs, outputs, kernel, stride, groups, self.normalization, initializer)
+            ConvNorm::new(inputs, outputs, kernel, stride, groups, self.norm(), initializer)
         };
         let convolutions = if self.layout.is_bottleneck() {
             let inner = self.inner_width(stage);
-            // The stride sits in the 3×3 convolution, as in torchvision.
+            let (first, second) = if self.style == Style::Caffe { (stride, 1) } else { (1, stride) };
             vec![
-                conv(inputs, inner, 1, 1, 1),
-                conv(inner, inner, 3, stride, self.groups),
+                conv(inputs, inner, 1, first, 1),
+                conv(inner, inner, 3, second, self.groups),
                 conv(inner, outputs, 1, 1, 1),
             ]
         } else {

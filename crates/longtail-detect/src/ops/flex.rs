@@ -43,6 +43,7 @@ fn conv_shape(x: &FlexTensor, weight: &FlexTensor, options: ConvOptions) -> Conv
         kernel: [kh, kw],
         stride: options.stride,
         padding: options.padding,
+        end_padding: options.end_padding,
         groups: options.groups,
     }
 }

@@ -12,7 +12,7 @@ mod flex;
 pub mod kernels;
 
 pub use kernels::{
-    norm::Epilogue,
+    norm::{Activation, Epilogue},
     roi_align::{LEVELS, RoiAlignOptions},
 };
 
@@ -21,8 +21,10 @@ pub use kernels::{
 pub struct ConvOptions {
     /// Along height and width.
     pub stride: [usize; 2],
-    /// Zeros along height and width.
+    /// Zeros above and left of the input.
     pub padding: [usize; 2],
+    /// Zeros below and right of it.
+    pub end_padding: [usize; 2],
     /// Groups of channels.
     pub groups: usize,
     /// Whether the bias is added; without, it may be any tensor.
@@ -44,7 +46,7 @@ pub trait DetectionOps: Backend {
     /// them.
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// Batch normalisation by `statistics` of the same `x`, a residual and a ReLU.
+    /// Batch normalisation by `statistics` of the same `x`, a residual and an activation.
     fn detection_batch_norm(
         x: FloatTensor<Self>,
         gamma: FloatTensor<Self>,
@@ -55,7 +57,7 @@ pub trait DetectionOps: Backend {
         epilogue: Epilogue,
     ) -> FloatTensor<Self>;
 
-    /// Fixed scale and shift per channel, a residual and a ReLU. `scale` and `shift` get no gradient.
+    /// Fixed scale and shift per channel, a residual and an activation. `scale` and `shift` get no gradient.
     fn detection_affine(
         x: FloatTensor<Self>,
         scale: FloatTensor<Self>,
@@ -132,7 +134,7 @@ pub fn statistics(x: Tensor<4>) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::detection_statistics(x.into_dispatch()))
 }
 
-/// `relu((x - mean) / sqrt(variance + epsilon) · gamma + beta + residual)`, differentiated through the statistics,
+/// `activation((x - mean) / sqrt(variance + epsilon) · gamma + beta + residual)`, differentiated through the statistics,
 /// which must be those of `x`.
 pub fn batch_norm(
     x: Tensor<4>,
@@ -141,9 +143,9 @@ pub fn batch_norm(
     residual: Option<Tensor<4>>,
     statistics: Tensor<2>,
     epsilon: f32,
-    relu: bool,
+    activation: impl Into<Activation>,
 ) -> Tensor<4> {
-    let epilogue = Epilogue { residual: residual.is_some(), relu };
+    let epilogue = Epilogue { residual: residual.is_some(), activation: activation.into() };
     let residual = residual.unwrap_or_else(|| Tensor::zeros([1, 1, 1, 1], &x.device()));
     Tensor::from_dispatch(Dispatch::detection_batch_norm(
         x.into_dispatch(),
@@ -156,15 +158,15 @@ pub fn batch_norm(
     ))
 }
 
-/// `relu(x · scale + shift + residual)` with fixed `scale` and `shift` of `[C]`.
+/// `activation(x · scale + shift + residual)` with fixed `scale` and `shift` of `[C]`.
 pub fn affine(
     x: Tensor<4>,
     scale: Tensor<1>,
     shift: Tensor<1>,
     residual: Option<Tensor<4>>,
-    relu: bool,
+    activation: impl Into<Activation>,
 ) -> Tensor<4> {
-    let epilogue = Epilogue { residual: residual.is_some(), relu };
+    let epilogue = Epilogue { residual: residual.is_some(), activation: activation.into() };
     let residual = residual.unwrap_or_else(|| Tensor::zeros([1, 1, 1, 1], &x.device()));
     Tensor::from_dispatch(Dispatch::detection_affine(
         x.into_dispatch(),

@@ -7,7 +7,7 @@
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-use super::{SharedSlice, vectorised};
+use super::{SharedSlice, depthwise, vectorised};
 
 /// Output positions of a block: with K = 576 a block of columns takes 1.2 MB, about one L2 cache.
 const BLOCK_POSITIONS: usize = 512;
@@ -27,8 +27,10 @@ pub struct ConvShape {
     pub kernel: [usize; 2],
     /// Strides.
     pub stride: [usize; 2],
-    /// Zero padding.
+    /// Zeros above and left of the input.
     pub padding: [usize; 2],
+    /// Zeros below and right of it.
+    pub end_padding: [usize; 2],
     /// Groups.
     pub groups: usize,
 }
@@ -36,7 +38,9 @@ pub struct ConvShape {
 impl ConvShape {
     /// Output height and width.
     pub fn output_size(&self) -> [usize; 2] {
-        let along = |d: usize| (self.size[d] + 2 * self.padding[d] - self.kernel[d]) / self.stride[d] + 1;
+        let along = |d: usize| {
+            (self.size[d] + self.padding[d] + self.end_padding[d] - self.kernel[d]) / self.stride[d] + 1
+        };
         [along(0), along(1)]
     }
 
@@ -59,7 +63,23 @@ impl ConvShape {
 
     /// Whether the input itself is the column matrix.
     fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
+        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0] && self.end_padding == [0, 0]
+    }
+
+    /// Whether every channel has a kernel of its own.
+    fn is_depthwise(&self) -> bool {
+        self.groups > 1 && self.groups == self.inputs && self.groups == self.outputs
+    }
+
+    /// Output columns whose tap at kernel column `kx` lies inside the input.
+    #[inline(always)]
+    pub(crate) fn valid_columns(&self, kx: usize) -> (usize, usize) {
+        let [_, columns] = self.output_size();
+        let (stride, padding) = (self.stride[1], self.padding[1]);
+        let from = padding.saturating_sub(kx).div_ceil(stride);
+        // Largest ox with ox·stride + kx - padding ≤ width - 1, plus one.
+        let to = (self.size[1] + padding).checked_sub(kx + 1).map_or(0, |room| room / stride + 1);
+        (from.min(columns), to.min(columns))
     }
 
     /// Blocks of whole output rows, as (first row, rows).
@@ -79,6 +99,9 @@ impl ConvShape {
 
 /// `Y = W·col(X) + b`, `x [N, Cin, H, W]`, `weight [Cout, Cin / groups, kh, kw]`, `bias [Cout]`.
 pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+    if shape.is_depthwise() {
+        return depthwise::forward(shape, x, weight, bias);
+    }
     let [rows, columns] = shape.output_size();
     let (positions, image) = (rows * columns, shape.inputs * shape.size[0] * shape.size[1]);
     let (outputs, depth) = (shape.group_outputs(), shape.depth());
@@ -135,6 +158,9 @@ pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]
 
 /// Gradient of the input: `col2im(Wᵀ·dY)`. Tasks own blocks of input channels, so no two add to the same place.
 pub fn backward_input(shape: &ConvShape, weight: &[f32], dy: &[f32]) -> Vec<f32> {
+    if shape.is_depthwise() {
+        return depthwise::backward_input(shape, weight, dy);
+    }
     let [rows, columns] = shape.output_size();
     let (positions, plane) = (rows * columns, shape.size[0] * shape.size[1]);
     let (outputs, depth, area) = (shape.group_outputs(), shape.depth(), shape.kernel_area());
@@ -195,6 +221,9 @@ pub fn backward_input(shape: &ConvShape, weight: &[f32], dy: &[f32]) -> Vec<f32>
 
 /// Gradient of the weight: `dY·colᵀ`, summed over images in order.
 pub fn backward_weight(shape: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
+    if shape.is_depthwise() {
+        return depthwise::backward_weight(shape, x, dy);
+    }
     let [rows, columns] = shape.output_size();
     let (positions, image) = (rows * columns, shape.inputs * shape.size[0] * shape.size[1]);
     let (outputs, depth, area) = (shape.group_outputs(), shape.depth(), shape.kernel_area());
@@ -296,7 +325,7 @@ fn column_block(
         for ky in 0..shape.kernel[0] {
             for kx in 0..shape.kernel[1] {
                 let target = targets.next().expect("scratch holds channels × kernel area rows");
-                let (from, to) = valid_columns(shape, kx);
+                let (from, to) = shape.valid_columns(kx);
                 for (row, target) in target.chunks_mut(columns).enumerate() {
                     let y = ((first_row + row) * shape.stride[0] + ky).wrapping_sub(shape.padding[0]);
                     if y >= height || from >= to {
@@ -338,7 +367,7 @@ fn columns_to_image(
         for ky in 0..shape.kernel[0] {
             for kx in 0..shape.kernel[1] {
                 let source = sources.next().expect("a row for each channel and kernel place");
-                let (from, to) = valid_columns(shape, kx);
+                let (from, to) = shape.valid_columns(kx);
                 for (row, source) in source.chunks(columns).enumerate() {
                     let y = ((first_row + row) * shape.stride[0] + ky).wrapping_sub(shape.padding[0]);
                     if y >= height || from >= to {
@@ -360,15 +389,4 @@ fn columns_to_image(
             }
         }
     }
-}
-
-/// Output columns whose tap at kernel column `kx` lies inside the input.
-#[inline(always)]
-fn valid_columns(shape: &ConvShape, kx: usize) -> (usize, usize) {
-    let [_, columns] = shape.output_size();
-    let (stride, padding) = (shape.stride[1], shape.padding[1]);
-    let from = padding.saturating_sub(kx).div_ceil(stride);
-    // Largest ox with ox·stride + kx - padding ≤ width - 1, plus one.
-    let to = (shape.size[1] + padding).checked_sub(kx + 1).map_or(0, |room| room / stride + 1);
-    (from.min(columns), to.min(columns))
 }

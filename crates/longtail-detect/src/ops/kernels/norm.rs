@@ -4,13 +4,41 @@ use rayon::prelude::*;
 
 use super::{SharedSlice, dot, sum, vectorised};
 
-/// What happens after the affine map: `relu(x · scale + shift + residual)`.
+/// The non-linearity at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// None.
+    None,
+    /// `max(y, 0)`.
+    Relu,
+    /// `min(max(y, 0), 6)`.
+    Relu6,
+}
+
+impl From<bool> for Activation {
+    fn from(relu: bool) -> Self {
+        if relu { Self::Relu } else { Self::None }
+    }
+}
+
+impl Activation {
+    /// Least and largest output.
+    fn range(self) -> (f32, f32) {
+        match self {
+            Self::None => (f32::NEG_INFINITY, f32::INFINITY),
+            Self::Relu => (0.0, f32::INFINITY),
+            Self::Relu6 => (0.0, 6.0),
+        }
+    }
+}
+
+/// What happens after the affine map: `activation(x · scale + shift + residual)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epilogue {
     /// Whether a residual of the same shape is added.
     pub residual: bool,
-    /// Whether a ReLU follows.
-    pub relu: bool,
+    /// What follows.
+    pub activation: Activation,
 }
 
 /// Shape of the planes: images, channels, positions.
@@ -65,7 +93,7 @@ fn centred_square(values: &[f32], centre: f32) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// `relu(x · scale + shift + residual)`.
+/// `activation(x · scale + shift + residual)`.
 pub fn affine(
     planes: Planes,
     x: &[f32],
@@ -75,7 +103,7 @@ pub fn affine(
     epilogue: Epilogue,
 ) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
-    let floor = if epilogue.relu { 0.0 } else { f32::NEG_INFINITY };
+    let (floor, ceiling) = epilogue.activation.range();
     y.par_chunks_mut(planes.positions).enumerate().for_each(|(plane, y)| {
         let (scale, shift) = (scale[plane % planes.channels], shift[plane % planes.channels]);
         let range = plane * planes.positions..(plane + 1) * planes.positions;
@@ -83,11 +111,11 @@ pub fn affine(
         vectorised(|| {
             if epilogue.residual {
                 for ((y, x), r) in y.iter_mut().zip(x).zip(&residual[range]) {
-                    *y = (x * scale + shift + r).max(floor);
+                    *y = (x * scale + shift + r).max(floor).min(ceiling);
                 }
             } else {
                 for (y, x) in y.iter_mut().zip(x) {
-                    *y = (x * scale + shift).max(floor);
+                    *y = (x * scale + shift).max(floor).min(ceiling);
                 }
             }
         });
@@ -95,17 +123,18 @@ pub fn affine(
     y
 }
 
-/// Gradient that passes the ReLU: `dy` where the output is positive, all of it without a ReLU.
+/// Gradient that passes the activation: `dy` where the output lies inside its range, all of it without one.
 pub fn through_relu(y: &[f32], dy: &[f32], epilogue: Epilogue) -> Vec<f32> {
-    if !epilogue.relu {
+    if epilogue.activation == Activation::None {
         return dy.to_vec();
     }
+    let (floor, ceiling) = epilogue.activation.range();
     let mut passed = vec![0.0; dy.len()];
     passed.par_chunks_mut(1 << 14).zip(y.par_chunks(1 << 14)).zip(dy.par_chunks(1 << 14)).for_each(
         |((passed, y), dy)| {
             vectorised(|| {
                 for ((passed, y), dy) in passed.iter_mut().zip(y).zip(dy) {
-                    *passed = if *y > 0.0 { *dy } else { 0.0 };
+                    *passed = if *y > floor && *y < ceiling { *dy } else { 0.0 };
                 }
             });
         },

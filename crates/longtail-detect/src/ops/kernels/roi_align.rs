@@ -12,7 +12,7 @@ pub const LEVELS: usize = 4;
 pub struct RoiAlignOptions {
     /// Bins along each side.
     pub output: usize,
-    /// Samples along each side of a bin.
+    /// Samples along each side of a bin; 0: as many as the bin has feature pixels.
     pub sampling: usize,
     /// Shift by half a pixel, so that pixel centres lie at integer coordinates (`aligned` in torchvision). The
     /// detectors of the published tables were trained without.
@@ -53,13 +53,36 @@ struct Tap {
     weight_high: f32,
 }
 
+/// Samples of all bins along one axis.
+struct Axis {
+    taps: Vec<Tap>,
+    /// Samples of a bin.
+    sampling: usize,
+}
+
+impl Axis {
+    /// Samples of each bin in turn.
+    fn bins(&self) -> std::slice::ChunksExact<'_, Tap> {
+        self.taps.chunks_exact(self.sampling)
+    }
+}
+
 /// Samples of all bins along one axis. Outside by more than a pixel a sample is zero, within it the border counts.
-fn taps(start: f32, size: f32, length: usize, options: &RoiAlignOptions) -> Vec<Tap> {
+fn axis(start: f32, size: f32, length: usize, options: &RoiAlignOptions) -> Axis {
     let bin = size / options.output as f32;
-    (0..options.output * options.sampling)
+    let sampling = match options.sampling {
+        // A box without a side has none: its sample counts nothing.
+        0 if bin <= 0.0 => {
+            let none = Tap { low: 0, high: 0, weight_low: 0.0, weight_high: 0.0 };
+            return Axis { taps: vec![none; options.output], sampling: 1 };
+        }
+        0 => (bin.ceil() as usize).clamp(1, length.max(1)),
+        fixed => fixed,
+    };
+    let taps = (0..options.output * sampling)
         .map(|i| {
-            let (index, sample) = (i / options.sampling, i % options.sampling);
-            let place = start + index as f32 * bin + (sample as f32 + 0.5) * bin / options.sampling as f32;
+            let (index, sample) = (i / sampling, i % sampling);
+            let place = start + index as f32 * bin + (sample as f32 + 0.5) * bin / sampling as f32;
             if place < -1.0 || place > length as f32 {
                 return Tap { low: 0, high: 0, weight_low: 0.0, weight_high: 0.0 };
             }
@@ -71,18 +94,19 @@ fn taps(start: f32, size: f32, length: usize, options: &RoiAlignOptions) -> Vec<
             let weight_high = place - low as f32;
             Tap { low, high: low + 1, weight_low: 1.0 - weight_high, weight_high }
         })
-        .collect()
+        .collect();
+    Axis { taps, sampling }
 }
 
 /// Samples of a region along y and x.
-fn region_taps(region: &Region, shape: LevelShape, options: &RoiAlignOptions) -> (Vec<Tap>, Vec<Tap>) {
+fn region_taps(region: &Region, shape: LevelShape, options: &RoiAlignOptions) -> (Axis, Axis) {
     let scale = options.scales[region.level];
     let offset = if options.aligned { 0.5 } else { 0.0 };
     let [x1, y1, x2, y2] = region.xyxy.map(|v| v * scale - offset);
     // Without the half pixel a region counts as at least one feature pixel, as the original did.
     let least = if options.aligned { 0.0 } else { 1.0 };
     let (width, height) = ((x2 - x1).max(least), (y2 - y1).max(least));
-    (taps(y1, height, shape[2], options), taps(x1, width, shape[3], options))
+    (axis(y1, height, shape[2], options), axis(x1, width, shape[3], options))
 }
 
 /// Features of every region, `[R, C, output, output]`.
@@ -93,18 +117,18 @@ pub fn forward(
     options: &RoiAlignOptions,
 ) -> Vec<f32> {
     let channels = shapes[0][1];
-    let (output, sampling) = (options.output, options.sampling);
+    let output = options.output;
     let bins = output * output;
-    let mean = 1.0 / (sampling * sampling) as f32;
     let mut pooled = vec![0.0; regions.len() * channels * bins];
     pooled.par_chunks_mut(channels * bins).zip(regions).for_each(|(pooled, region)| {
         let shape = shapes[region.level];
         let plane = shape[2] * shape[3];
         let (rows, columns) = region_taps(region, shape, options);
+        let mean = 1.0 / (rows.sampling * columns.sampling) as f32;
         let image = &levels[region.level][region.image * channels * plane..][..channels * plane];
         for (x, pooled) in image.chunks_exact(plane).zip(pooled.chunks_exact_mut(bins)) {
-            for (by, rows) in rows.chunks_exact(sampling).enumerate() {
-                for (bx, columns) in columns.chunks_exact(sampling).enumerate() {
+            for (by, rows) in rows.bins().enumerate() {
+                for (bx, columns) in columns.bins().enumerate() {
                     let mut total = 0.0;
                     for row in rows {
                         let (low, high) = (&x[row.low * shape[3]..], &x[row.high * shape[3]..]);
@@ -131,9 +155,8 @@ pub fn backward(
     options: &RoiAlignOptions,
 ) -> [Vec<f32>; LEVELS] {
     let channels = shapes[0][1];
-    let (output, sampling) = (options.output, options.sampling);
+    let output = options.output;
     let bins = output * output;
-    let mean = 1.0 / (sampling * sampling) as f32;
     let block = channels.div_ceil(4).max(1);
     let blocks = channels.div_ceil(block);
     let samples: Vec<_> =
@@ -151,10 +174,11 @@ pub fn backward(
             let mine = regions.iter().enumerate().filter(|(_, r)| r.level == level && r.image == image);
             for (index, _) in mine {
                 let (rows, columns) = &samples[index];
+                let mean = 1.0 / (rows.sampling * columns.sampling) as f32;
                 let gradient = &gradient[(index * channels + first) * bins..(index * channels + last) * bins];
                 for (dx, gradient) in dx.chunks_exact_mut(plane).zip(gradient.chunks_exact(bins)) {
-                    for (by, rows) in rows.chunks_exact(sampling).enumerate() {
-                        for (bx, columns) in columns.chunks_exact(sampling).enumerate() {
+                    for (by, rows) in rows.bins().enumerate() {
+                        for (bx, columns) in columns.bins().enumerate() {
                             let share = gradient[by * output + bx] * mean;
                             for row in rows {
                                 for (line, weight) in [(row.low, row.weight_low), (row.high, row.weight_high)]
