@@ -1,7 +1,7 @@
 //! Checkpoints: one safetensors file with the model, the optimizer, the loss state and the place in the recipe.
 //!
 //! Tensor names: `model/<path>`, `momentum/<path>`, `classifier.<i>/<path>`, `classifier.<i>.momentum/<path>`.
-//! The header's metadata key `longtail` holds the rest as JSON.
+//! The header's metadata key `longtail` holds the rest as JSON; `longtail-detector` describes an imported detector.
 
 use std::{collections::HashMap, io::Write, path::Path};
 
@@ -10,9 +10,11 @@ use longtail_loss::LossState;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::TrainError, parameters::TensorMap, run_folder::write_atomically};
+use crate::{error::TrainError, parameters::TensorMap, run_folder::write_atomically, weights::Description};
 
 const FORMAT_VERSION: u32 = 1;
+/// Metadata key of an imported detector's description.
+const DESCRIPTION: &str = "longtail-detector";
 
 /// Everything that a run needs to go on as if it had not stopped.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +29,8 @@ pub struct Checkpoint {
     pub loss_state: LossState,
     /// Classifiers trained side by side; empty outside a classifier stage.
     pub classifiers: Vec<ClassifierState>,
+    /// What an imported detector is; a run's checkpoint lies beside its recipe and has none.
+    pub description: Option<Description>,
 }
 
 /// One of the classifiers of a classifier stage.
@@ -101,7 +105,11 @@ impl Checkpoint {
                 views.push((format!("{group}/{name}"), view));
             }
         }
-        let metadata = HashMap::from([("longtail".to_owned(), json)]);
+        let mut metadata = HashMap::from([("longtail".to_owned(), json)]);
+        if let Some(description) = &self.description {
+            let json = serde_json::to_string(description).map_err(|e| damaged(e.to_string()))?;
+            metadata.insert(DESCRIPTION.to_owned(), json);
+        }
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| damaged(e.to_string()))?;
         write_atomically(path, |file| file.write_all(&bytes))
     }
@@ -123,11 +131,14 @@ impl Checkpoint {
             metadata.metadata().as_ref().and_then(|m| m.get("longtail")).ok_or_else(|| {
                 damaged("has no `longtail` entry: it was not written by longtail train".into())
             })?;
-        let header: Header = serde_json::from_str(json).map_err(|e| unreadable(&e))?;
+        let mut header: Header = serde_json::from_str(json).map_err(|e| unreadable(&e))?;
         if header.version != FORMAT_VERSION {
             let found = header.version;
             return Err(damaged(format!("has format version {found}, this program reads {FORMAT_VERSION}")));
         }
+        let description = metadata.metadata().as_ref().and_then(|m| m.get(DESCRIPTION));
+        let description =
+            description.map(|json| serde_json::from_str(json)).transpose().map_err(|e| unreadable(&e))?;
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| unreadable(&e))?;
         let mut groups: HashMap<&str, TensorMap> = HashMap::new();
         for (name, view) in tensors.iter() {
@@ -142,8 +153,7 @@ impl Checkpoint {
         }
         let mut take = |group: &str| groups.remove(group).unwrap_or_default();
         let (model, momentum) = (take("model"), take("momentum"));
-        let classifiers = header
-            .classifiers
+        let classifiers = std::mem::take(&mut header.classifiers)
             .into_iter()
             .enumerate()
             .map(|(index, classifier)| ClassifierState {
@@ -153,7 +163,8 @@ impl Checkpoint {
                 loss_state: classifier.loss_state,
             })
             .collect();
-        Ok(Self { position: header.position, model, momentum, loss_state: header.loss_state, classifiers })
+        let Header { position, loss_state, .. } = header;
+        Ok(Self { position, model, momentum, loss_state, classifiers, description })
     }
 }
 
@@ -173,6 +184,7 @@ mod tests {
                 parameters: TensorMap::from([("linear.weight".into(), tensor(vec![5.0, 6.0, 7.0, 8.0]))]),
                 ..Default::default()
             }],
+            description: None,
         }
     }
 

@@ -7,6 +7,7 @@ use longtail_detect::DetectError;
 use longtail_emoji::EmojiError;
 use longtail_eval::EvalError;
 use longtail_loss::LossError;
+use longtail_weights::WeightsError;
 
 /// An error of training: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,17 @@ pub enum TrainError {
         /// Keys that differ.
         differences: Vec<String>,
     },
+    /// Weights of a file cannot be used.
+    #[error("{path}: {reason}")]
+    Weights {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A file of weights cannot be read.
+    #[error(transparent)]
+    WeightFile(#[from] WeightsError),
     /// A checkpoint does not belong to this model, or is damaged.
     #[error("checkpoint {path}: {reason}")]
     Checkpoint {

@@ -11,6 +11,7 @@
 //! | [`evaluation`] | detections and scores of any number of classifiers in one pass |
 //! | [`mod@branch`] | a run that begins with the first stages of another one |
 //! | [`predict`] | detections of a trained run on any image |
+//! | [`weights`] | weights of other frameworks in and out |
 //! | [`run_folder`], [`metrics`], [`results`], [`environment`] | what a run leaves behind |
 //! | [`observer`] | how a run tells what it does |
 //! | [`data`], [`seed`] | the data of a run; one seed, split by purpose |
@@ -38,6 +39,7 @@ pub mod sgd;
 pub mod slice_sgd;
 mod stage_classifier;
 mod stage_detector;
+pub mod weights;
 
 pub use branch::branch;
 pub use error::TrainError;

@@ -2,41 +2,51 @@
 
 use std::path::Path;
 
-use burn::{nn::LinearConfig, tensor::Device};
+use burn::{
+    nn::{Linear, LinearConfig},
+    tensor::Device,
+};
 use longtail_data::{Batch, RgbImage, Sample, Targets, Transform};
-use longtail_detect::{Detections, FasterRcnn, TestConfig};
-use longtail_loss::{ClassContext, ClassificationLoss};
+use longtail_detect::{Detections, FasterRcnn, FasterRcnnConfig, TestConfig};
+use longtail_loss::{ClassContext, ClassificationLoss, Column, LossConfig};
 
 use crate::{
     checkpoint::Checkpoint,
     data::Class,
     error::TrainError,
     evaluation::{Scored, detect_batch},
-    parameters::restore,
+    parameters::{TensorMap, restore, snapshot},
     recipe::Recipe,
     results::Results,
+    weights::ClassName,
 };
 
 /// A trained detector with one of its classifiers.
 pub struct Predictor {
     detector: FasterRcnn,
-    linear: burn::nn::Linear,
+    linear: Linear,
     loss: Box<dyn ClassificationLoss>,
+    /// Whether scores are the softmax of the logits.
+    softmax: bool,
     transform: Transform,
     test: TestConfig,
     device: Device,
     /// Classes by label.
-    pub classes: Vec<Class>,
+    pub classes: Vec<ClassName>,
     /// Name of the classifier.
     pub classifier: String,
 }
 
 impl Predictor {
-    /// Loads a finished run; without a name, its last classifier.
+    /// Loads a finished run, or a file written by `longtail weights import`; without a name, the last classifier.
     ///
     /// # Errors
-    /// If the run is not finished, or has no such classifier.
-    pub fn load(run: &Path, classifier: Option<&str>, device: &Device) -> Result<Self, TrainError> {
+    /// If the run is not finished, has no such classifier, or the file is a backbone alone.
+    pub fn load(path: &Path, classifier: Option<&str>, device: &Device) -> Result<Self, TrainError> {
+        if path.is_file() {
+            return Self::load_imported(path, classifier, device);
+        }
+        let run = path;
         let recipe = Recipe::read(&run.join("config.toml"), &[])?;
         let results = Results::read(run)?;
         let names =
@@ -84,16 +94,78 @@ impl Predictor {
             }
         };
         let linear = Scored::new(&linear, loss.as_ref())?.linear;
+        let class = |class: &Class| ClassName { category_id: class.category_id, name: class.name.clone() };
         Ok(Self {
             detector,
             linear,
             loss,
+            softmax: chosen.loss == LossConfig::SoftmaxCrossEntropy && chosen.correction.is_none(),
             transform: recipe.transform,
             test: recipe.test,
             device,
             classifier: chosen.name.clone(),
-            classes: results.classes,
+            classes: results.classes.iter().map(class).collect(),
         })
+    }
+
+    fn load_imported(path: &Path, classifier: Option<&str>, device: &Device) -> Result<Self, TrainError> {
+        let checkpoint = Checkpoint::read(path)?;
+        let refused = |reason: &str| TrainError::Checkpoint { path: path.to_owned(), reason: reason.into() };
+        let description = checkpoint.description.ok_or_else(|| {
+            refused("does not describe its detector; give the run folder, or import it with `longtail weights import`")
+        })?;
+        if !description.complete {
+            return Err(refused(
+                "is a part of a detector and cannot predict; train from it with the key `weights`",
+            ));
+        }
+        description.validate()?;
+        if let Some(name) = classifier.filter(|name| *name != description.source) {
+            let (path, name) = (path.to_owned(), name.to_owned());
+            return Err(TrainError::NoClassifier { path, name, known: format!("`{}`", description.source) });
+        }
+        let num_classes = description.classes.len();
+        let loss = description.loss.build(&ClassContext::new(num_classes))?;
+        let device = device.clone().inner();
+        let detector = description.detector.init(num_classes, loss.num_outputs(num_classes), 0, &device);
+        let detector = restore(detector, &checkpoint.model)
+            .map_err(|reason| TrainError::Checkpoint { path: path.to_owned(), reason })?;
+        Ok(Self {
+            linear: detector.classifier().clone(),
+            detector,
+            loss,
+            softmax: description.loss == LossConfig::SoftmaxCrossEntropy,
+            transform: description.transform,
+            test: description.test,
+            device,
+            classifier: description.source,
+            classes: description.classes,
+        })
+    }
+
+    /// Every tensor of the detector with this classifier, by path.
+    pub fn parameters(&self) -> TensorMap {
+        snapshot(&self.detector.clone().with_classifier(self.linear.clone()))
+    }
+
+    /// What the classifier's columns are about.
+    pub fn columns(&self) -> Vec<Column> {
+        self.loss.columns(self.classes.len())
+    }
+
+    /// How logits become scores, in a word.
+    pub fn score_function(&self) -> &'static str {
+        if self.softmax { "softmax" } else { "the loss's own" }
+    }
+
+    /// Preparation of images.
+    pub fn transform(&self) -> &Transform {
+        &self.transform
+    }
+
+    /// Settings of the detector.
+    pub fn detector_config(&self) -> &FasterRcnnConfig {
+        self.detector.config()
     }
 
     /// Detections of an image in its own pixels, best first, as for evaluation: display wants a threshold.

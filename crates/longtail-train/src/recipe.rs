@@ -40,6 +40,9 @@ pub struct Recipe {
     /// Worker threads that prepare batches.
     #[serde(default = "default_workers")]
     pub workers: usize,
+    /// A file written by `longtail weights import`, or a run's checkpoint, whose tensors the detector begins with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
     /// What to train on.
     pub data: DataRecipe,
     /// Resizing, flipping, augmentation and normalisation of training images; evaluation resizes and normalises.
@@ -224,6 +227,9 @@ impl Recipe {
         let mut recipe: Self = if overrides.is_empty() {
             toml::from_str(text).map_err(malformed)?
         } else {
+            if let (Some(toml::Value::String(path)), Some(folder)) = (table.get_mut("weights"), folder) {
+                *path = folder.join(&*path).to_string_lossy().into_owned();
+            }
             let data = table.get_mut("data").and_then(toml::Value::as_table_mut);
             if let (Some(data), Some(folder)) = (data, folder) {
                 for key in FileData::PATHS {
@@ -239,6 +245,9 @@ impl Recipe {
         };
         if let DataRecipe::Files(files) = &mut recipe.data {
             files.make_absolute(folder.filter(|_| overrides.is_empty()))?;
+        }
+        if let Some(path) = &mut recipe.weights {
+            make_absolute(path, folder.filter(|_| overrides.is_empty()))?;
         }
         recipe.validate()?;
         Ok(recipe)
@@ -290,6 +299,7 @@ impl Recipe {
         }
         self.transform.validate()?;
         self.detector.validate()?;
+        self.test.validate()?;
         for (index, stage) in self.stages.iter().enumerate() {
             let key = |name: &str| format!("stages.{index}.{name}");
             if !plain(&stage.name) || stage.name == "last" {
@@ -360,10 +370,12 @@ impl FileData {
     fn make_absolute(&mut self, folder: Option<&Path>) -> Result<(), TrainError> {
         let paths = [Some(&mut self.train_annotations), Some(&mut self.train_images)];
         let optional = [self.validation_annotations.as_mut(), self.validation_images.as_mut()];
-        for path in paths.into_iter().chain(optional).flatten() {
-            let joined = folder.map_or_else(|| path.clone(), |folder| folder.join(&*path));
-            *path = std::path::absolute(&joined).map_err(TrainError::io("resolve", &*path))?;
-        }
-        Ok(())
+        paths.into_iter().chain(optional).flatten().try_for_each(|path| make_absolute(path, folder))
     }
+}
+
+fn make_absolute(path: &mut PathBuf, folder: Option<&Path>) -> Result<(), TrainError> {
+    let joined = folder.map_or_else(|| path.clone(), |folder| folder.join(&*path));
+    *path = std::path::absolute(&joined).map_err(TrainError::io("resolve", &*path))?;
+    Ok(())
 }

@@ -22,7 +22,7 @@ use crate::{
     run_folder::RunFolder,
     seed::{Purpose, derive},
     sgd::Sgd,
-    stage_classifier, stage_detector,
+    stage_classifier, stage_detector, weights,
 };
 
 /// A run under way: what the stages share.
@@ -88,6 +88,12 @@ pub fn run(
         derive(recipe.seed, Purpose::Initialisation),
         &device,
     );
+    if let (Some(path), false) = (&recipe.weights, resume) {
+        let columns = first.columns(num_classes);
+        let (started, notes) = weights::start(detector, path, &data.classes, &columns, &recipe.transform)?;
+        detector = started;
+        notes.iter().for_each(|note| observer.observe(Event::Note(note)));
+    }
     let results = match resume.then(|| Results::read(folder.path())) {
         Some(Ok(results)) => results,
         _ => Results {

@@ -372,3 +372,46 @@ fn paths_of_a_recipe_are_its_folders_and_those_of_overrides_are_here() {
     std::fs::write(&copy, plain.to_toml()).unwrap();
     assert_eq!(Recipe::read(&copy, &[]).unwrap(), plain);
 }
+
+#[test]
+fn a_run_begins_with_the_weights_of_a_file() {
+    struct Notes(Vec<String>);
+    impl Observer for Notes {
+        fn observe(&mut self, event: Event<'_>) {
+            if let Event::Note(note) = event {
+                self.0.push(note.to_owned());
+            }
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let first = folder.path().join("first");
+    finish(&recipe(&["stages.0.length={ iterations = 1 }"]), &first, false);
+    let start = first.join("checkpoints/representation.safetensors");
+    // A rate so small that nothing moves.
+    let still = [
+        format!("weights={}", start.display()),
+        "seed=9".into(),
+        "stages.0.length={ iterations = 1 }".into(),
+        "stages.0.optimizer.learning_rate=1e-30".into(),
+    ];
+    let second = folder.path().join("second");
+    let path = RunFolder::open(&second, false).unwrap();
+    let recipe_of = |more: &[&str]| {
+        let still: Vec<&str> = still.iter().map(String::as_str).chain(more.iter().copied()).collect();
+        recipe(&still)
+    };
+    let mut notes = Notes(Vec::new());
+    run(&recipe_of(&[]), &path, false, &Device::flex(), "test", &mut notes).unwrap();
+    assert!(notes.0.iter().any(|note| note.contains("tensors from")), "{:?}", notes.0);
+    let (from, to) = (&weights(&first, "representation")[0], &weights(&second, "representation")[0]);
+    for (name, data) in from.iter().filter(|(name, _)| !name.contains("running")) {
+        let values = |data: &burn::tensor::TensorData| data.try_to_vec::<f32>().unwrap();
+        for (a, b) in values(data).iter().zip(values(&to[name])) {
+            assert!((a - b).abs() < 1e-20, "{name}: {a} is not {b}");
+        }
+    }
+    let path = RunFolder::open(&folder.path().join("third"), false).unwrap();
+    let wider = recipe_of(&["detector.roi_head.hidden=20"]);
+    let error = run(&wider, &path, false, &Device::flex(), "test", &mut Silent).unwrap_err().to_string();
+    assert!(error.contains("roi_head.") && error.contains("make `detector` fit"), "{error}");
+}

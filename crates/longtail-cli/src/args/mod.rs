@@ -10,6 +10,7 @@ mod predict;
 mod report;
 mod sweep;
 mod train;
+mod weights;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -23,6 +24,7 @@ pub use predict::Predict;
 pub use report::Report;
 pub use sweep::Sweep;
 pub use train::{DeviceChoice, Train};
+pub use weights::{Weights, WeightsExport, WeightsImport, WeightsInspect};
 
 /// Train, repair and measure object detectors whose classes are long-tailed.
 #[derive(Debug, Parser)]
@@ -57,6 +59,9 @@ pub enum Command {
     Eval(Eval),
     /// Hold detectors against each other: differences with intervals, winning and losing classes
     Compare(Compare),
+    /// Weights of other frameworks: look into files, read them, write them
+    #[command(subcommand)]
+    Weights(Weights),
     /// Write the report of a run as one HTML file
     Report(Report),
     /// Print shell completions

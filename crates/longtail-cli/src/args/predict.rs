@@ -10,7 +10,7 @@ use clap::Args;
     after_help = "Example:\n  longtail predict runs/lvis/1 photo.jpg --classifier ACSL --out predictions"
 )]
 pub struct Predict {
-    /// Run folder of the trained detector
+    /// Run folder of the trained detector, or a file written by `longtail weights import`
     pub run: PathBuf,
     /// Images
     #[arg(required = true)]

@@ -14,6 +14,7 @@ mod predict;
 mod report;
 mod sweep;
 mod train;
+mod weights;
 
 use crate::{
     Outcome,
@@ -33,6 +34,7 @@ pub fn dispatch(arguments: Arguments, printer: &Printer) -> anyhow::Result<Outco
         Command::Predict(arguments) => predict::run(&arguments, printer),
         Command::Eval(arguments) => eval::run(&arguments, printer),
         Command::Compare(arguments) => compare::run(&arguments, printer),
+        Command::Weights(command) => weights::run(&command, printer),
         Command::Report(arguments) => report::run(&arguments, printer),
         Command::Completions { shell } => completions::run(shell, printer),
     }
