@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     annotation::{Annotation, AnnotationSet, ImageRecord, Layout},
     error::DataError,
+    file_name::check_file_name,
     folder::ImageFolder,
     frequency::ClassCounts,
     label_map::LabelMap,
@@ -92,6 +93,10 @@ fn check_images<'a>(set: &'a AnnotationSet, findings: &mut Findings) -> FxHashMa
         }
         if image.width == 0 || image.height == 0 {
             findings.add(Severity::Error, "images with width or height 0", || format!("image {}", image.id));
+        }
+        if let Err(reason) = check_file_name(&image.file_name) {
+            let example = || format!("image {}: file_name {:?} {reason}", image.id, image.file_name);
+            findings.add(Severity::Error, "file names that lead out of the image folder", example);
         }
         if !names.insert(&image.file_name) {
             findings.add(Severity::Warning, "file names used by several images", || image.file_name.clone());

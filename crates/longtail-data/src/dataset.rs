@@ -7,6 +7,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::{
     annotation::{Annotation, AnnotationSet},
     error::DataError,
+    file_name::check_file_name,
     frequency::ClassCounts,
     label_map::LabelMap,
     mask::{Outline, Outlines},
@@ -51,6 +52,9 @@ impl Dataset {
             if index_of_image.insert(image.id, index).is_some() {
                 return Err(entry(format!("image {}", image.id), "its id is repeated".into()));
             }
+            check_file_name(&image.file_name).map_err(|reason| {
+                entry(format!("image {}", image.id), format!("file_name {:?} {reason}", image.file_name))
+            })?;
             if image.width == 0 || image.height == 0 {
                 return Err(entry(format!("image {}", image.id), "its width or height is 0".into()));
             }

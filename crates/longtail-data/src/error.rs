@@ -1,6 +1,6 @@
 //! What can be wrong with data, and where.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// An error of reading or using detection data: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,32 @@ pub enum DataError {
         /// The row, as `box 17`.
         entry: String,
         /// What is wrong with it.
+        reason: String,
+    },
+    /// A file of a data set breaks the rules of its format.
+    #[error("{path}{}: {reason}", line.map_or_else(String::new, |line| format!(", line {line}")))]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line from 1, where one is to blame.
+        line: Option<u64>,
+        /// What is wrong and what is expected.
+        reason: String,
+    },
+    /// Nothing that any reader knows, or a choice is needed.
+    #[error("{path}: {reason}")]
+    Unrecognised {
+        /// File or folder.
+        path: PathBuf,
+        /// What is missing or has to be chosen.
+        reason: String,
+    },
+    /// A set cannot be written in a format.
+    #[error("cannot write {path}: {reason}")]
+    Unwritable {
+        /// File or folder.
+        path: PathBuf,
+        /// Which entry the format cannot have, and what to do.
         reason: String,
     },
     /// An entry of an annotation set cannot be used.
@@ -115,6 +141,18 @@ pub enum DataError {
 }
 
 impl DataError {
+    pub(crate) fn malformed(path: &Path, line: impl Into<Option<u64>>, reason: impl Into<String>) -> Self {
+        Self::Malformed { path: path.to_owned(), line: line.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn unrecognised(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Unrecognised { path: path.to_owned(), reason: reason.into() }
+    }
+
+    pub(crate) fn unwritable(path: &Path, reason: impl Into<String>) -> Self {
+        Self::Unwritable { path: path.to_owned(), reason: reason.into() }
+    }
+
     pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { action, path, source }

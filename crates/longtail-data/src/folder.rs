@@ -2,12 +2,15 @@
 
 use std::{
     io::{Cursor, Read},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
-use crate::{annotation::ImageRecord, error::DataError, sample::RgbImage, source::ImageSource};
+use crate::{
+    annotation::ImageRecord, error::DataError, file_name::check_file_name, sample::RgbImage,
+    source::ImageSource,
+};
 
 /// Most pixels of an image unless told otherwise: 400 MB as RGB. A file of a few kilobytes can claim thousands of times that.
 pub const MAX_PIXELS: u64 = 1 << 27;
@@ -33,19 +36,37 @@ impl ImageFolder {
         Self { max_pixels, ..self }
     }
 
-    /// Where an image lies: under its name, or, for names with a folder (LVIS v1's `train2017/x.jpg`), without it.
+    /// Where an image lies: under its name, or, for names with folders (LVIS v1's `train2017/x.jpg`), without the
+    /// first ones. A name that leads out of the folder is taken without what leads out.
     pub fn path(&self, file_name: &str) -> PathBuf {
-        let path = self.root.join(file_name);
-        match Path::new(file_name).file_name() {
-            Some(name) if !path.exists() && self.root.join(name).exists() => self.root.join(name),
-            _ => path,
+        let inside = Path::new(file_name).components().filter(|c| matches!(c, Component::Normal(_)));
+        let parts: Vec<Component<'_>> = inside.collect();
+        let below = |first: usize| self.root.join(parts[first..].iter().collect::<PathBuf>());
+        (0..parts.len()).map(below).find(|path| path.exists()).unwrap_or_else(|| below(0))
+    }
+
+    /// Where an image lies, if it is there.
+    ///
+    /// # Errors
+    /// If the name leads out of the folder, or there is no such file.
+    pub fn find(&self, file_name: &str) -> Result<PathBuf, DataError> {
+        check_file_name(file_name).map_err(|reason| DataError::Entry {
+            set: self.root.display().to_string(),
+            entry: format!("file_name {file_name:?}"),
+            reason: reason.into(),
+        })?;
+        let path = self.path(file_name);
+        if path.exists() {
+            return Ok(path);
         }
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        Err(DataError::Io { action: "read", path, source })
     }
 }
 
 impl ImageSource for ImageFolder {
     fn load(&self, record: &ImageRecord) -> Result<RgbImage, DataError> {
-        let path = self.path(&record.file_name);
+        let path = self.find(&record.file_name)?;
         let image = read_limited(&path, self.max_pixels)?;
         let (found, expected) = ([image.width, image.height], [record.width, record.height]);
         if found != expected {

@@ -3,12 +3,14 @@
 //! | module | purpose |
 //! | --- | --- |
 //! | [`annotation`] | annotation sets as their files say them: images, boxes, categories |
-//! | [`reader`], [`writer`] | COCO and LVIS JSON |
+//! | [`curation`] | sets joined, split, cut down and filtered |
+//! | [`formats`] | annotation files: COCO, LVIS, YOLO, Pascal VOC, Open Images, plain CSV |
 //! | [`open_images`] | Open Images' tables of boxes, labels and classes, and expansion by its hierarchy |
 //! | [`mod@check`] | everything that is wrong with a set, at once |
 //! | [`frequency`], [`statistics`] | class counts, the rare / common / frequent groups, how long the tail is |
+//! | [`document`] | a set with everything its file says, for conversion |
 //! | [`label_map`] | the one place that maps category ids of a file to contiguous labels |
-//! | [`folder`], [`source`] | where the pixels of an image come from |
+//! | [`folder`], [`source`], [`mod@file_name`] | where the pixels of an image come from, and names that are refused |
 //! | [`dataset`], [`sample`] | images with their training targets |
 //! | [`transform`], [`augment`] | resize, flip, normalise; what else happens to training images |
 //! | [`geometry`], [`mask`] | boxes and the map between pixels; outlines of objects |
@@ -22,10 +24,14 @@ pub mod augment;
 pub mod batch;
 mod blocks;
 pub mod check;
+pub mod curation;
 pub mod dataset;
+pub mod document;
 pub mod draw;
 pub mod error;
+pub mod file_name;
 pub mod folder;
+pub mod formats;
 pub mod frequency;
 pub mod geometry;
 pub mod label_map;
@@ -33,22 +39,23 @@ pub mod loader;
 pub mod mask;
 pub mod normalize;
 pub mod open_images;
-pub mod reader;
 pub mod sample;
 pub mod sampler;
 pub mod source;
 pub mod statistics;
 pub mod transform;
-pub mod writer;
 
 pub use annotation::{Annotation, AnnotationSet, Category, ImageRecord, Layout};
 pub use augment::{Augmentation, Augmenter};
 pub use batch::{Batch, BatchImage, Prepared};
 pub use check::{Finding, Severity, check};
 pub use dataset::Dataset;
+pub use document::{Document, Extras, Losses, Members, RawJson};
 pub use draw::Draw;
 pub use error::DataError;
+pub use file_name::check_file_name;
 pub use folder::{ImageFolder, MAX_PIXELS, read_image};
+pub use formats::{DataFormat, OpenImagesLabels, PixelOrigin, Placement, ReadOptions, WriteOptions};
 pub use frequency::{ClassCounts, FrequencyGroup};
 pub use geometry::PixelMap;
 pub use label_map::LabelMap;

@@ -29,6 +29,16 @@ pub enum EvalError {
         /// The parser's reason, with line and column.
         reason: String,
     },
+    /// A file of detections of another tool breaks the rules of its format.
+    #[error("{path}{}: {reason}", if *line > 0 { format!(", line {line}") } else { String::new() })]
+    Results {
+        /// The file.
+        path: PathBuf,
+        /// Line from 1; 0 where none is to blame.
+        line: u64,
+        /// What is wrong and what is expected.
+        reason: String,
+    },
     /// More detections than memory holds.
     #[error(
         "{path} may need {} GiB of memory for its detections; score a part of the images at a time with --shard and \

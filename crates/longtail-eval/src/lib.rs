@@ -2,6 +2,7 @@
 //!
 //! | module | purpose |
 //! | --- | --- |
+//! | [`results`] | detections in the formats of other tools |
 //! | [`report`] | the result: metrics over the set and by class |
 //! | [`protocol`] | the choice of rules |
 //! | [`evaluation`] | detections matched once, and the report made from it; [`evaluate`] does both |
@@ -44,6 +45,7 @@ pub mod partial;
 pub mod protocol;
 mod reading;
 pub mod report;
+pub mod results;
 
 pub use arrays::Arrays;
 pub use bins::{ClassBins, ImageCounts};
@@ -60,3 +62,4 @@ pub use partial::Partial;
 pub use protocol::{MaxDetections, Protocol, Settings};
 pub use reading::read_detections;
 pub use report::{CategoryResult, EvalReport, Metrics, SCHEMA_VERSION};
+pub use results::{ResultsFormat, read_results, write_results};

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use longtail_data::{
-    AnnotationSet, ClassCounts, Dataset, FrequencyGroup, ImageFolder, LabelMap, Layout, Outlines, Transform,
+    AnnotationSet, Category, ClassCounts, Dataset, FrequencyGroup, ImageFolder, LabelMap, Layout, Outlines,
+    ReadOptions, Transform,
 };
 use longtail_emoji::{Split, World, WorldConfig, world::Drawn};
 use longtail_eval::Protocol;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::TrainError,
     observer::{Event, Observer},
-    recipe::DataRecipe,
+    recipe::{DataRecipe, FileData},
 };
 
 /// Training and validation data.
@@ -84,7 +85,8 @@ impl RunData {
                 (train, classes)
             }
             DataRecipe::Files(files) => {
-                let mut train = open_files(&files.train_annotations, &files.train_images, files.max_pixels)?;
+                let mut train =
+                    open_files(&files.train_annotations, &files.train_images, files, "train", &[])?;
                 if transform.pastes_masks() {
                     train = train.with_outlines(Outlines::read(&files.train_annotations)?);
                 }
@@ -140,7 +142,7 @@ impl Validation {
             DataRecipe::Files(files) => {
                 let Some(annotations) = &files.validation_annotations else { return Ok(None) };
                 let images = files.validation_images.as_ref().unwrap_or(&files.train_images);
-                let dataset = open_files(annotations, images, files.max_pixels)?;
+                let dataset = open_files(annotations, images, files, "val", classes)?;
                 let mut annotations = dataset.set().clone();
                 // A file without frequency letters (COCO, custom sets) gets the training set's groups.
                 for category in annotations.categories.iter_mut().filter(|c| c.frequency.is_none()) {
@@ -169,9 +171,22 @@ fn draw(world: &World, split: Split, task: &str, observer: &mut dyn Observer) ->
     Ok(world.draw_all(split, &mut progress)?)
 }
 
-fn open_files(annotations: &Path, images: &Path, max_pixels: u64) -> Result<Dataset, TrainError> {
-    let folder = ImageFolder::new(images).with_max_pixels(max_pixels);
-    Ok(Dataset::new(AnnotationSet::read(annotations)?, Arc::new(folder))?)
+/// Opens annotations of any format. The part matters where a data set has several; `classes` give the ids where a
+/// format has only names.
+fn open_files(
+    annotations: &Path,
+    images: &Path,
+    files: &FileData,
+    part: &str,
+    classes: &[Class],
+) -> Result<Dataset, TrainError> {
+    let options =
+        ReadOptions { part: Some(part.to_owned()), images: Some(images.to_owned()), ..Default::default() };
+    let mut set = AnnotationSet::open(annotations, &options)?;
+    let category = |c: &Class| Category { id: c.category_id, name: c.name.clone(), frequency: None };
+    set.align_categories(&classes.iter().map(category).collect::<Vec<_>>());
+    let folder = ImageFolder::new(images).with_max_pixels(files.max_pixels);
+    Ok(Dataset::new(set, Arc::new(folder))?)
 }
 
 fn classes(labels: &LabelMap, counts: &ClassCounts, subgroup: impl Fn(u32) -> Option<String>) -> Vec<Class> {

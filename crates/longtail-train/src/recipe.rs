@@ -77,7 +77,7 @@ fn default_workers() -> usize {
 pub enum DataRecipe {
     /// The embedded benchmark, drawn in memory.
     Emoji(WorldConfig),
-    /// Folders of images with COCO or LVIS annotation files.
+    /// Folders of images with annotations in any format that `longtail data convert` reads.
     Files(FileData),
 }
 
@@ -85,11 +85,11 @@ pub enum DataRecipe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FileData {
-    /// Annotations to train on.
+    /// Annotations to train on: a file, or a folder whose part `train` is taken.
     pub train_annotations: PathBuf,
     /// Folder of the training images.
     pub train_images: PathBuf,
-    /// Annotations to evaluate on; none: no evaluation.
+    /// Annotations to evaluate on: a file, or a folder whose part `val` is taken; none: no evaluation.
     #[serde(default)]
     pub validation_annotations: Option<PathBuf>,
     /// Folder of the validation images; none: the training images' folder.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::data_sets::{DataConvert, DataConvertDetections, DataFilter, DataMerge, DataSplit, DataSubset};
 use crate::args::Format;
 
 /// `longtail data`
@@ -24,12 +25,63 @@ contain the ancestors.
 Example:
   longtail data expand-hierarchy --hierarchy bbox_labels_600_hierarchy.json validation-annotations-bbox.csv expanded.csv")]
     ExpandHierarchy(DataExpandHierarchy),
+    /// Write a data set in another format, and tell what that format cannot hold
+    #[command(after_help = "\
+Formats: coco and lvis (JSON), yolo (data.yaml and label files), voc (XML files), open-images (CSV tables), csv (one table).
+They are recognised by what lies at the path. Polygons, RLE and fields that longtail does not know are carried where the
+target has a place for them; everything that is left out is listed.
+
+Examples:
+  longtail data convert coco/data.yaml train.json --part train
+  longtail data convert instances_val.json voc --to voc --as-part val --images val2017 --place-images link
+  longtail data convert train-annotations-bbox.csv train.json --to lvis --images train --labels expanded")]
+    Convert(DataConvert),
+    /// Join data sets: classes by name, ids renumbered where they clash
+    #[command(after_help = "\
+Examples:
+  longtail data merge a.json b.json --out both.json --duplicates prefix
+  longtail data merge animals.json tools.json --out both.json --federated")]
+    Merge(DataMerge),
+    /// Split a data set into parts, every class in its share, groups of images together
+    #[command(after_help = "\
+Iterative stratification: the rarest class is given out first. A class in fewer groups of images than there are parts cannot
+come into all of them; such classes are listed.
+
+Examples:
+  longtail data split lvis.json parts --every-class
+  longtail data split frames.json parts --shares train=0.7,val=0.15,test=0.15 --group-by '^(video[0-9]+)_'
+  longtail data split set.json yolo --to yolo --images images --place-images link --group-file groups.csv")]
+    Split(DataSplit),
+    /// Cut a data set down: to classes, to a number of images, to a long tail, or to given counts
+    #[command(after_help = "\
+Images are taken out one at a time, each time the one that brings the class counts closest to what was asked. Boxes are never
+taken from an image that stays.
+
+Examples:
+  longtail data subset coco.json coco_lt.json --long-tail 100
+  longtail data subset coco.json small.json --images-left 5000
+  longtail data subset coco.json cats.json --classes cat,dog
+  longtail data subset coco.json chosen.json --counts counts.csv")]
+    Subset(DataSubset),
+    /// Write detections in another format: COCO/LVIS JSON, Open Images CSV, or YOLO text files
+    #[command(after_help = "\
+Other formats name images and classes, and give places relative to the image: the ground truth knows both.
+
+Examples:
+  longtail data convert-detections runs/detect/predict/labels results.json --ground-truth val.json
+  longtail data convert-detections results.json submission.csv --ground-truth validation-annotations-bbox.csv --images val")]
+    ConvertDetections(DataConvertDetections),
+    /// Leave out boxes by size, shape or class, and images without boxes
+    #[command(after_help = "\
+Example:
+  longtail data filter train.json large.json --min-side 8 --max-aspect 10 --as-crowd --no-empty-images")]
+    Filter(DataFilter),
 }
 
 /// `longtail data stats`
 #[derive(Debug, Args)]
 pub struct DataStats {
-    /// COCO or LVIS annotation file
+    /// Annotations in any format: a file, or a folder with one part
     pub annotations: PathBuf,
     /// Image folder; given, missing images are counted
     #[arg(long)]
@@ -42,7 +94,7 @@ pub struct DataStats {
 /// `longtail data check`
 #[derive(Debug, Args)]
 pub struct DataCheck {
-    /// COCO or LVIS annotation file
+    /// Annotations in any format: a file, or a folder with one part
     pub annotations: PathBuf,
     /// Image folder; given, every image is decoded and measured
     #[arg(long)]

@@ -30,7 +30,7 @@ pub struct Eval {
     /// Rules to score by: lvis, lvis-fixed, lvis-pooled, coco or open-images
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
     pub protocol: Option<EvalProtocol>,
-    /// COCO or LVIS annotation file; Open Images: boxes CSV
+    /// Annotations in any format: a file, or a folder with one part; the open-images protocol: boxes CSV
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
     pub ground_truth: Option<PathBuf>,
     /// Detections; Open Images: CSV with ImageID, LabelName, Score, XMin, XMax, YMin and YMax

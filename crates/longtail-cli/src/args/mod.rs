@@ -2,6 +2,7 @@
 
 mod compare;
 mod data;
+mod data_sets;
 mod demo;
 mod emoji;
 mod eval;
@@ -16,6 +17,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub use compare::Compare;
 pub use data::{Data, DataCheck, DataExpandHierarchy, DataStats};
+pub use data_sets::{
+    DataConvert, DataConvertDetections, DataFilter, DataMerge, DataSplit, DataSubset, Duplicated, Place,
+    Reading, Unit, Writing,
+};
 pub use demo::Demo;
 pub use emoji::{Emoji, EmojiExport};
 pub use eval::{Eval, EvalProtocol};

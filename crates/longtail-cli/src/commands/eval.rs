@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::bail;
-use longtail_data::AnnotationSet;
+use longtail_data::{AnnotationSet, ReadOptions};
 use longtail_eval::{
     ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Partial, Settings, Shard,
     calibration,
@@ -130,9 +130,10 @@ pub fn ground_truth(
     path: &Path,
     frequencies_from: Option<&Path>,
 ) -> anyhow::Result<(AnnotationSet, Option<ImageCounts>)> {
-    let mut set = AnnotationSet::read(path)?;
-    let counts =
-        frequencies_from.map(|path| anyhow::Ok(ImageCounts::of(&AnnotationSet::read(path)?))).transpose()?;
+    let mut set = AnnotationSet::open(path, &ReadOptions::default())?;
+    let counts = frequencies_from
+        .map(|path| anyhow::Ok(ImageCounts::of(&AnnotationSet::open(path, &ReadOptions::default())?)))
+        .transpose()?;
     if let Some(counts) = &counts {
         counts.set_frequencies(&mut set)?;
     }

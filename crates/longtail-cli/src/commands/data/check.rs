@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longtail_data::{AnnotationSet, Finding, ImageFolder, Severity, check};
+use longtail_data::{AnnotationSet, Finding, ImageFolder, ReadOptions, Severity, check};
 
 use crate::{
     Outcome,
@@ -14,7 +14,8 @@ use crate::{
 
 /// Prints the findings; the answer is no if one is an error.
 pub fn run(arguments: &DataCheck, printer: &Printer) -> anyhow::Result<Outcome> {
-    let set = AnnotationSet::read(&arguments.annotations)?;
+    let options = ReadOptions { images: arguments.images.clone(), ..Default::default() };
+    let set = AnnotationSet::open(&arguments.annotations, &options)?;
     let folder = arguments.images.as_deref().map(ImageFolder::new);
     let bar = ProgressBar::new(if folder.is_some() { set.images.len() as u64 } else { 0 });
     bar.set_style(ProgressStyle::with_template("decoding images {bar:24} {pos}/{len}  {eta} left")?);

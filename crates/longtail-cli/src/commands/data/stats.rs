@@ -1,6 +1,6 @@
 //! `longtail data stats`
 
-use longtail_data::{AnnotationSet, ImageFolder, Statistics};
+use longtail_data::{AnnotationSet, ImageFolder, ReadOptions, Statistics};
 
 use crate::{
     Outcome,
@@ -14,7 +14,8 @@ const ENDS: usize = 10;
 
 /// Prints counts of images, boxes and classes.
 pub fn run(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> {
-    let set = AnnotationSet::read(&arguments.annotations)?;
+    let options = ReadOptions { images: arguments.images.clone(), ..Default::default() };
+    let set = AnnotationSet::open(&arguments.annotations, &options)?;
     let statistics = Statistics::of(&set);
     let missing = arguments.images.as_ref().map(|folder| {
         let folder = ImageFolder::new(folder);

@@ -6,9 +6,11 @@ use std::{fs::File, path::Path};
 
 use serde::Deserialize;
 
+use super::extras::extras;
 use crate::{
     annotation::{Annotation, AnnotationSet, Category, ImageRecord, Layout},
     blocks::{Blocks, Unusual},
+    document::Document,
     error::DataError,
     frequency::FrequencyGroup,
 };
@@ -85,20 +87,10 @@ impl AnnotationSet {
     /// # Errors
     /// If the file cannot be read or is no such JSON; the message has line and column.
     pub fn read(path: &Path) -> Result<Self, DataError> {
-        let file = File::open(path).map_err(DataError::io("read", path))?;
-        let length = file.metadata().map_err(DataError::io("read", path))?.len();
-        if length == 0 {
-            return Err(DataError::Parse { path: path.to_owned(), reason: "the file is empty".into() });
-        }
-        // SAFETY: the map is read-only and dropped here; a file that shrinks meanwhile is the caller's to avoid, as
-        // with every program that maps files.
-        let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(DataError::io("read", path))?;
-        let release = |until: usize| release(&bytes, until);
-        let mut set = Self::parse_blocks(&bytes, &release)
-            .or_else(|Unusual| Self::parse(&bytes))
-            .map_err(|reason| DataError::Parse { path: path.to_owned(), reason })?;
-        set.path = Some(path.to_owned());
-        Ok(set)
+        with_bytes(path, |bytes, release| {
+            let set = Self::parse_blocks(bytes, release).or_else(|Unusual| Self::parse(bytes))?;
+            Ok(Self { path: Some(path.to_owned()), ..set })
+        })
     }
 
     /// Parses the bytes of an annotation file.
@@ -181,6 +173,46 @@ fn annotation(a: FileAnnotation) -> Annotation {
 
 fn category(c: FileCategory) -> Category {
     Category { id: c.id, name: c.name, frequency: c.frequency }
+}
+
+/// Reads a COCO or LVIS file with everything it says.
+///
+/// # Errors
+/// As [`AnnotationSet::read`].
+pub(crate) fn read_document(path: &Path) -> Result<Document, DataError> {
+    with_bytes(path, |bytes, release| {
+        let set =
+            AnnotationSet::parse_blocks(bytes, release).or_else(|Unusual| AnnotationSet::parse(bytes))?;
+        let text = std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {error}"))?;
+        let document = Document {
+            extras: extras(text).ok_or("its lists cannot be cut into entries")?,
+            set: AnnotationSet { path: Some(path.to_owned()), ..set },
+        };
+        let (set, extras) = (&document.set, &document.extras);
+        let lengths = [set.images.len(), set.annotations.len(), set.categories.len()];
+        if lengths != [extras.images.len(), extras.annotations.len(), extras.categories.len()] {
+            return Err("its lists cannot be cut into entries".into());
+        }
+        Ok(document)
+    })
+}
+
+/// Maps a file into memory for `parse`, without its byte order mark, and with what gives memory before a place back.
+fn with_bytes<T>(
+    path: &Path,
+    parse: impl FnOnce(&[u8], &dyn Fn(usize)) -> Result<T, String>,
+) -> Result<T, DataError> {
+    let fail = |reason| DataError::Parse { path: path.to_owned(), reason };
+    let file = File::open(path).map_err(DataError::io("read", path))?;
+    let length = file.metadata().map_err(DataError::io("read", path))?.len();
+    if length == 0 {
+        return Err(fail("the file is empty".into()));
+    }
+    // SAFETY: the map is read-only and dropped here; a file that shrinks meanwhile is the caller's to avoid, as
+    // with every program that maps files.
+    let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(DataError::io("read", path))?;
+    let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+    parse(text, &|until| release(&bytes, until)).map_err(fail)
 }
 
 fn image(image: FileImage) -> Result<ImageRecord, String> {
