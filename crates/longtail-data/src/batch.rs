@@ -6,6 +6,8 @@ use crate::{
     error::DataError,
     geometry::PixelMap,
     normalize::normalize,
+    pixels::{PixelPool, Pixels},
+    resample::recycle,
     sample::{Sample, Targets},
     transform::Transform,
 };
@@ -54,7 +56,7 @@ pub struct BatchImage {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Batch {
     /// Normalised pixels in the order image, channel, row, column; 0 in the padding.
-    pub pixels: Vec<f32>,
+    pub pixels: Pixels,
     /// Images, 3, height, width.
     pub shape: [usize; 4],
     /// The images.
@@ -62,7 +64,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Loads, transforms and joins images, given as index and flip.
+    /// Loads, transforms and joins images, given as index and flip, in memory of the pool.
     ///
     /// # Errors
     /// If an image cannot be read.
@@ -70,48 +72,53 @@ impl Batch {
         dataset: &Dataset,
         items: &[(usize, bool)],
         transform: &Transform,
+        pool: &PixelPool,
     ) -> Result<Self, DataError> {
         let mut prepared = Vec::with_capacity(items.len());
         for &(index, flipped) in items {
             prepared.push(plain(index, dataset.sample(index)?, flipped, transform));
         }
-        Ok(Self::join(prepared, transform))
+        Ok(Self::join(prepared, transform, pool))
     }
 
     /// A batch of one image without targets.
     pub fn single(sample: Sample, transform: &Transform) -> Self {
-        Self::join(vec![plain(0, sample, false, transform)], transform)
+        Self::join(vec![plain(0, sample, false, transform)], transform, &PixelPool::default())
     }
 
-    /// Normalises, pads and joins images.
-    pub fn join(samples: Vec<Prepared>, transform: &Transform) -> Self {
+    /// Normalises, pads and joins images, in memory of the pool.
+    pub fn join(samples: Vec<Prepared>, transform: &Transform, pool: &PixelPool) -> Self {
         let padded = |side: fn(&Sample) -> u32| {
             let largest = samples.iter().map(|prepared| side(&prepared.sample)).max().unwrap_or(1);
             largest.next_multiple_of(transform.pad_multiple) as usize
         };
         let (height, width) = (padded(|s| s.image.height), padded(|s| s.image.width));
-        let mut pixels = vec![0.0; samples.len() * 3 * height * width];
-        for (prepared, block) in samples.iter().zip(pixels.chunks_exact_mut(3 * height * width)) {
+        let mut pixels = pool.take(samples.len() * 3 * height * width);
+        let blocks = pixels.as_mut_slice().chunks_exact_mut(3 * height * width);
+        for (prepared, block) in samples.iter().zip(blocks) {
             normalize(&prepared.sample.image, transform.mean, transform.std, block, [height, width]);
         }
         let shape = [samples.len(), 3, height, width];
         let images = samples
             .into_iter()
-            .map(|Prepared { index, flipped, original: [original_width, original_height], sample, map }| {
+            .map(|prepared| {
+                let Prepared { index, original: [original_width, original_height], sample, map, flipped } =
+                    prepared;
+                let Sample { image_id, image, targets } = sample;
+                let (width, height) = (image.width, image.height);
+                recycle(image);
+                let scale = [width as f32 / original_width as f32, height as f32 / original_height as f32];
                 BatchImage {
-                    image_id: sample.image_id,
+                    image_id,
                     index,
-                    width: sample.image.width,
-                    height: sample.image.height,
+                    width,
+                    height,
                     original_width,
                     original_height,
-                    scale: [
-                        sample.image.width as f32 / original_width as f32,
-                        sample.image.height as f32 / original_height as f32,
-                    ],
+                    scale,
                     flipped,
                     map,
-                    targets: sample.targets,
+                    targets,
                 }
             })
             .collect();

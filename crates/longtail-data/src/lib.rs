@@ -13,9 +13,9 @@
 //! | [`folder`], [`source`], [`mod@file_name`] | where the pixels of an image come from, and names that are refused |
 //! | [`dataset`], [`sample`] | images with their training targets |
 //! | [`transform`], [`augment`] | resize, flip, normalise; what else happens to training images |
-//! | [`geometry`], [`mask`] | boxes and the map between pixels; outlines of objects |
+//! | [`resample`], [`geometry`], [`mask`] | pixels scaled and mirrored, boxes and the map between pixels, outlines of objects |
 //! | [`sampler`], [`aspect`], [`draw`] | which images come when, and what their random choices are drawn from |
-//! | [`batch`], [`normalize`], [`loader`] | batches ahead of the step |
+//! | [`batch`], [`normalize`], [`pixels`], [`loader`] | batches ahead of the step |
 //! | [`error`] | what can be wrong with data, and where |
 
 pub mod annotation;
@@ -39,6 +39,8 @@ pub mod loader;
 pub mod mask;
 pub mod normalize;
 pub mod open_images;
+pub mod pixels;
+pub mod resample;
 pub mod sample;
 pub mod sampler;
 pub mod source;

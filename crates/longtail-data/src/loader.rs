@@ -9,8 +9,8 @@ use std::{
 };
 
 use crate::{
-    augment::Augmenter, batch::Batch, dataset::Dataset, error::DataError, sampler::BatchPlan,
-    transform::Transform,
+    augment::Augmenter, batch::Batch, dataset::Dataset, error::DataError, pixels::PixelPool,
+    sampler::BatchPlan, transform::Transform,
 };
 
 /// Batches that each worker holds ready.
@@ -53,14 +53,15 @@ impl Loader {
         batch_size: usize,
         workers: usize,
     ) -> Self {
+        let pool = PixelPool::default();
         Self::spawn(workers, |worker, workers| {
-            let (dataset, transform) = (Arc::clone(&dataset), transform.clone());
+            let (dataset, transform, pool) = (Arc::clone(&dataset), transform.clone(), pool.clone());
             let mut start = worker as usize * batch_size;
             move || {
                 let items: Vec<(usize, bool)> =
                     (start..(start + batch_size).min(dataset.len())).map(|index| (index, false)).collect();
                 start += workers as usize * batch_size;
-                (!items.is_empty()).then(|| Batch::load(&dataset, &items, &transform))
+                (!items.is_empty()).then(|| Batch::load(&dataset, &items, &transform, &pool))
             }
         })
     }

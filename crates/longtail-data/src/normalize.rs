@@ -7,8 +7,7 @@ use crate::sample::RgbImage;
 /// Pixels that are taken apart at once; their floats stay in the first cache.
 const CHUNK: usize = 512;
 
-/// Writes `(value − mean) / std` of every channel into its plane of `block`, 3 × height × width, and leaves the rest of the planes as it
-/// is.
+/// Writes `(value − mean) / std` of every channel into its plane of `block`, 3 × height × width, and 0 into the rest of the planes.
 ///
 /// # Panics
 /// If the image is larger than the planes.
@@ -26,9 +25,14 @@ pub fn normalize(
     let inverse = std.map(|v| 1.0 / v);
     let (red, rest) = block.split_at_mut(height * width);
     let (green, blue) = rest.split_at_mut(height * width);
+    let columns = image.width as usize;
+    for plane in [&mut *red, &mut *green, &mut *blue] {
+        let (beside, below) = plane.split_at_mut(image.height as usize * width);
+        beside.chunks_exact_mut(width).for_each(|row| row[columns..].fill(0.0));
+        below.fill(0.0);
+    }
     let planes =
         red.chunks_exact_mut(width).zip(green.chunks_exact_mut(width)).zip(blue.chunks_exact_mut(width));
-    let columns = image.width as usize;
     Arch::new().dispatch(
         #[inline(always)]
         || {
@@ -70,7 +74,7 @@ mod tests {
                     let pixel = image.pixels[(y * columns as usize + x) * 3 + channel];
                     (f32::from(pixel) - mean[channel]) * (1.0 / std[channel])
                 } else {
-                    -7.0
+                    0.0
                 };
                 assert_eq!(value.to_bits(), expected.to_bits(), "{columns} × {rows}: {channel} {y} {x}");
             }

@@ -1,13 +1,12 @@
 //! What happens to an image and its boxes before the network sees them: resize, flip, normalise.
 
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     augment::{Augmentation, Canvas, Shape},
     batch::Prepared,
     error::DataError,
-    sample::{RgbImage, Sample},
+    sample::Sample,
 };
 
 /// Target size of an image.
@@ -145,41 +144,12 @@ impl Transform {
     }
 }
 
-impl RgbImage {
-    /// Mirrors left and right.
-    pub fn flip_horizontally(&mut self) {
-        for row in self.pixels.chunks_exact_mut(self.width as usize * 3) {
-            let (mut left, mut right) = (0, row.len());
-            while left + 3 < right {
-                right -= 3;
-                for channel in 0..3 {
-                    row.swap(left + channel, right + channel);
-                }
-                left += 3;
-            }
-        }
-    }
-}
-
-/// Bilinear with antialiasing: every source pixel counts when an image shrinks.
-pub fn resize(image: RgbImage, width: u32, height: u32) -> RgbImage {
-    if (width, height) == (image.width, image.height) {
-        return image;
-    }
-    let source = Image::from_vec_u8(image.width, image.height, image.pixels, PixelType::U8x3)
-        .expect("an image has width × height × 3 bytes");
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut target, &options).expect("both images are RGB with sides above 0");
-    RgbImage { width, height, pixels: target.into_vec() }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::Targets;
+    use crate::{RgbImage, Targets};
 
     fn sample(width: u32, height: u32, boxes: Vec<[f32; 4]>) -> Sample {
         let pixels = (0..width * height * 3).map(|i| (i % 251) as u8).collect();

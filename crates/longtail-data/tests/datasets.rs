@@ -5,7 +5,7 @@ use std::sync::Arc;
 use longtail_data::{
     Annotation, AnnotationSet, Batch, BatchPlan, Category, ClassCounts, DataError, Dataset, FrequencyGroup,
     ImageRecord, ImageSource, LabelMap, Layout, Loader, Resize, RgbImage, Sampler, Severity, Transform,
-    check, sampler, sampler::repeat_factors,
+    check, pixels::PixelPool, sampler, sampler::repeat_factors,
 };
 use rand::{RngExt, SeedableRng};
 
@@ -278,7 +278,7 @@ fn pixels_are_normalised_and_padded() {
     let data = long_tail();
     let transform =
         Transform { resize: Resize::Keep, mean: [1.0, 2.0, 3.0], std: [2.0; 3], ..Transform::default() };
-    let batch = Batch::load(&data, &[(8, false)], &transform).unwrap();
+    let batch = Batch::load(&data, &[(8, false)], &transform, &PixelPool::default()).unwrap();
     assert_eq!(batch.shape, [1, 3, 32, 64]);
     // Image 9: every byte is 9.
     assert_eq!((batch.pixels[0], batch.pixels[32 * 64], batch.pixels[2 * 32 * 64]), (4.0, 3.5, 3.0));

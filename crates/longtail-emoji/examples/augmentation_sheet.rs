@@ -24,7 +24,9 @@ use longtail_emoji::{Split, World, WorldConfig};
 
 const SIDE: u32 = 160;
 const GAP: u32 = 4;
-const COLUMNS: u32 = 5;
+const COLUMNS: u32 = 4;
+/// JPEG quality: the sheet is part of the documents.
+const QUALITY: u8 = 60;
 const TEXT: u32 = 16;
 
 struct Sheet(RgbImage);
@@ -131,7 +133,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             image::imageops::replace(&mut sheet.0, &cell, left.into(), (top + TEXT).into());
         }
     }
-    sheet.0.save(path)?;
+    let mut file = std::io::BufWriter::new(std::fs::File::create(path)?);
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut file, QUALITY).encode_image(&sheet.0)?;
     Ok(())
 }
 

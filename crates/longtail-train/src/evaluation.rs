@@ -107,7 +107,7 @@ pub fn detect_batch(
 
 /// Moves a batch to the device.
 pub fn image_batch(batch: &Batch, device: &Device) -> ImageBatch {
-    let pixels = Tensor::from_data(TensorData::new(batch.pixels.clone(), batch.shape), device);
+    let pixels = Tensor::from_data(TensorData::new(batch.pixels.to_vec(), batch.shape), device);
     let sizes = batch.images.iter().map(|image| [image.height, image.width]).collect();
     ImageBatch { pixels, sizes }
 }

@@ -1,15 +1,10 @@
 //! A sample on its way through the augmentations: each step moves pixels, boxes and the map from the original alike.
 
-use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-};
-
 use super::boxes::{BoxPolicy, refit};
 use crate::{
     geometry::PixelMap,
+    resample::{resize, window},
     sample::{RgbImage, Sample, Targets},
-    transform::resize,
 };
 
 /// A sample that is being augmented.
@@ -78,29 +73,4 @@ fn each_box(targets: &mut Targets, change: impl Fn([f32; 4]) -> [f32; 4]) {
     for b in targets.boxes.iter_mut().chain(&mut targets.crowd_boxes) {
         *b = change(*b);
     }
-}
-
-/// The window `size` at `corner` of an image scaled by `scale`, bilinear with antialiasing.
-fn window(image: &RgbImage, scale: [f64; 2], corner: [u32; 2], size: [u32; 2]) -> RgbImage {
-    let [width, height] = size;
-    if scale == [1.0; 2] {
-        let row = width as usize * 3;
-        let start = (corner[1] as usize * image.width as usize + corner[0] as usize) * 3;
-        let rows = image.pixels[start..].chunks(image.width as usize * 3).take(height as usize);
-        return RgbImage { width, height, pixels: rows.flat_map(|pixels| &pixels[..row]).copied().collect() };
-    }
-    let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
-        .expect("an image has width × height × 3 bytes");
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    let from = [0, 1].map(|i| f64::from(corner[i]) / scale[i]);
-    // Rounding must not lead past the last pixel.
-    let extent = [
-        (f64::from(width) / scale[0]).min(f64::from(image.width) - from[0]),
-        (f64::from(height) / scale[1]).min(f64::from(image.height) - from[1]),
-    ];
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-        .crop(from[0], from[1], extent[0], extent[1]);
-    Resizer::new().resize(&source, &mut target, &options).expect("the window lies inside the image");
-    RgbImage { width, height, pixels: target.into_vec() }
 }

@@ -14,8 +14,8 @@ use crate::{
     dataset::Dataset,
     error::DataError,
     geometry::{area, intersection},
+    resample::resize,
     sample::{Federated, RgbImage, Sample, Targets},
-    transform::resize,
 };
 
 /// Most objects that one image may be given.

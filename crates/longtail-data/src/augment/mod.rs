@@ -22,6 +22,7 @@ use crate::{
     dataset::Dataset,
     draw::Draw,
     error::DataError,
+    pixels::PixelPool,
     transform::Transform,
 };
 
@@ -114,6 +115,7 @@ pub struct Augmenter {
     transform: Transform,
     /// Objects to paste, one entry an augmentation.
     pools: Vec<Option<PastePool>>,
+    pixels: PixelPool,
 }
 
 impl Augmenter {
@@ -133,7 +135,7 @@ impl Augmenter {
                 _ => None,
             });
         }
-        Ok(Self { dataset, transform, pools })
+        Ok(Self { dataset, transform, pools, pixels: PixelPool::default() })
     }
 
     /// The image of a draw, augmented, resized and perhaps mirrored.
@@ -175,6 +177,6 @@ impl Augmenter {
     /// As [`Self::prepare`].
     pub fn batch(&self, draws: &[Draw]) -> Result<Batch, DataError> {
         let prepared = draws.iter().map(|draw| self.prepare(draw)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Batch::join(prepared, &self.transform))
+        Ok(Batch::join(prepared, &self.transform, &self.pixels))
     }
 }
