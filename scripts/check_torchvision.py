@@ -25,6 +25,8 @@ def fresh():
 def spread(model, generator):
     """Random weights whose scores are no ties."""
     for name, value in model.state_dict().items():
+        if value.dim() == 0:
+            continue
         if value.dim() == 1:
             if "running_var" in name:
                 value.copy_(torch.rand(value.shape, generator=generator) + 0.5)

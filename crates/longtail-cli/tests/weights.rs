@@ -99,6 +99,23 @@ fn a_detector_goes_in_predicts_and_comes_out_again() {
     let known = ["cat", "dog", "owl", "emu", "yak"];
     assert!(found.iter().all(|d| known.contains(&d["category"].as_str().unwrap())));
 
+    // Seen at two sizes and mirrored, it finds something too.
+    let views = path("views.safetensors");
+    succeed(&[
+        p("weights"),
+        p("import"),
+        &model,
+        p("--out"),
+        &views,
+        p("--set"),
+        p("test.views.short_sides=[96, 128]"),
+        p("--set"),
+        p("test.views.mirrored=true"),
+    ]);
+    succeed(&[p("predict"), &views, &photo, p("--score-threshold"), p("0"), p("--out"), &predictions]);
+    let text = std::fs::read_to_string(predictions.join("detections.json")).unwrap();
+    assert!(!serde_json::from_str::<Vec<Value>>(&text).unwrap().is_empty());
+
     for naming in ["torchvision", "mmdetection", "mmdetection1", "detectron2"] {
         let exported = path(&format!("{naming}.safetensors"));
         succeed(&[p("weights"), p("export"), &imported, p("--naming"), p(naming), p("--out"), &exported]);

@@ -120,6 +120,18 @@ pub struct TestConfig {
     pub class_agnostic_nms: bool,
     /// What happens to boxes that overlap a better one.
     pub suppression: Suppression,
+    /// Test-time augmentation.
+    pub views: ViewConfig,
+}
+
+/// Views of an image whose detections compete: every size, each also mirrored if asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ViewConfig {
+    /// Short sides in pixels; none: the size of `transform`.
+    pub short_sides: Vec<u32>,
+    /// Also mirrored.
+    pub mirrored: bool,
 }
 
 /// What happens to boxes that overlap a better one.
@@ -205,6 +217,7 @@ impl Default for TestConfig {
             min_side: 0.0,
             class_agnostic_nms: false,
             suppression: Suppression::Hard,
+            views: ViewConfig::default(),
         }
     }
 }
@@ -287,6 +300,11 @@ impl TestConfig {
         check("test.max_detections", self.max_detections, self.max_detections > 0, "at least 1")?;
         let finite = self.min_side.is_finite() && self.min_side >= 0.0;
         check("test.min_side", self.min_side, finite, "0 or more")?;
+        let count = self.views.short_sides.len();
+        check("test.views.short_sides (length)", count, count <= 16, "at most 16")?;
+        for &side in &self.views.short_sides {
+            check("test.views.short_sides", side, (1..=8192).contains(&side), "1 to 8192 pixels")?;
+        }
         match self.suppression {
             Suppression::Hard => Ok(()),
             Suppression::SoftLinear { least } => fraction("test.suppression.least", least),

@@ -16,6 +16,7 @@ use crate::{
     data::Validation,
     error::TrainError,
     observer::{Event, Observer},
+    views,
 };
 
 /// Images of an evaluation batch.
@@ -65,13 +66,16 @@ pub fn detect(
     observer: &mut dyn Observer,
 ) -> Result<Vec<Vec<Detection>>, TrainError> {
     let device = device.clone().inner();
-    let transform = Transform { horizontal_flip: 0.0, ..transform.clone() };
     let mut results: Vec<Vec<Detection>> = classifiers.iter().map(|_| Vec::new()).collect();
     let total = dataset.len() as u64;
     let mut done = 0;
-    for batch in Loader::sequential(Arc::clone(dataset), transform, BATCH_SIZE, workers) {
-        let batch = batch?;
-        let found = detect_batch(detector, classifiers, &batch, test, &device);
+    let views = views::transforms(transform, test).into_iter();
+    let mut loaders: Vec<Loader> =
+        views.map(|view| Loader::sequential(Arc::clone(dataset), view, BATCH_SIZE, workers)).collect();
+    loop {
+        let batches = loaders.iter_mut().filter_map(Iterator::next).collect::<Result<Vec<Batch>, _>>()?;
+        let Some(batch) = batches.first() else { break };
+        let found = detect_batch(detector, classifiers, &batches, test, &device);
         for (result, images) in results.iter_mut().zip(found) {
             for (image, detections) in batch.images.iter().zip(images) {
                 result.extend(to_file_detections(image.image_id, &detections, labels));
@@ -83,8 +87,39 @@ pub fn detect(
     Ok(results)
 }
 
-/// Detections of every classifier on one batch, `[classifier][image]`.
+/// Detections of every classifier on one batch, given at each size of the test-time augmentation, `[classifier][image]`.
 pub fn detect_batch(
+    detector: &FasterRcnn,
+    classifiers: &[Scored<'_>],
+    sizes: &[Batch],
+    test: &TestConfig,
+    device: &Device,
+) -> Vec<Vec<Detections>> {
+    // `[view][classifier][image]`
+    let mut found: Vec<Vec<Vec<Detections>>> = Vec::new();
+    for batch in sizes {
+        found.push(detect_view(detector, classifiers, batch, test, device));
+        if test.views.mirrored {
+            let seen = detect_view(detector, classifiers, &views::mirrored(batch), test, device).into_iter();
+            let widths = || batch.images.iter().map(|image| image.original_width);
+            let back = |images: Vec<Detections>| {
+                images.into_iter().zip(widths()).map(|(d, width)| views::unmirrored(d, width)).collect()
+            };
+            found.push(seen.map(back).collect());
+        }
+    }
+    if found.len() == 1 {
+        return found.remove(0);
+    }
+    let images = sizes.first().map_or(0, |batch| batch.images.len());
+    let merged = |classifier: usize, image: usize| {
+        let views: Vec<Detections> = found.iter().map(|view| view[classifier][image].clone()).collect();
+        views::merge(&views, test)
+    };
+    (0..classifiers.len()).map(|c| (0..images).map(|image| merged(c, image)).collect()).collect()
+}
+
+fn detect_view(
     detector: &FasterRcnn,
     classifiers: &[Scored<'_>],
     batch: &Batch,

@@ -9,6 +9,7 @@
 //! | [`sgd`], [`slice_sgd`], [`schedule`] | the optimizer and its learning rate |
 //! | [`parameters`], [`checkpoint`] | weights by name, and everything needed to go on |
 //! | [`evaluation`] | detections and scores of any number of classifiers in one pass |
+//! | `views` | test-time augmentation |
 //! | [`mod@branch`] | a run that begins with the first stages of another one |
 //! | [`predict`] | detections of a trained run on any image |
 //! | [`weights`] | weights of other frameworks in and out |
@@ -39,6 +40,7 @@ pub mod sgd;
 pub mod slice_sgd;
 mod stage_classifier;
 mod stage_detector;
+mod views;
 pub mod weights;
 
 pub use branch::branch;

@@ -18,6 +18,7 @@ use crate::{
     parameters::{TensorMap, restore, snapshot},
     recipe::Recipe,
     results::Results,
+    views,
     weights::ClassName,
 };
 
@@ -170,10 +171,11 @@ impl Predictor {
 
     /// Detections of an image in its own pixels, best first, as for evaluation: display wants a threshold.
     pub fn detect(&self, image: RgbImage) -> Detections {
-        let batch =
-            Batch::single(Sample { image_id: 0, image, targets: Targets::default() }, &self.transform);
+        let sample = Sample { image_id: 0, image, targets: Targets::default() };
+        let views = views::transforms(&self.transform, &self.test).into_iter();
+        let batches: Vec<Batch> = views.map(|view| Batch::single(sample.clone(), &view)).collect();
         let scored = Scored { linear: self.linear.clone(), loss: self.loss.as_ref() };
-        let mut found = detect_batch(&self.detector, &[scored], &batch, &self.test, &self.device);
+        let mut found = detect_batch(&self.detector, &[scored], &batches, &self.test, &self.device);
         found.pop().and_then(|mut images| images.pop()).unwrap_or_default()
     }
 }
