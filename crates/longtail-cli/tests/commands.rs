@@ -404,9 +404,16 @@ fn losses_are_explained() {
         assert!(table.contains(kind), "{kind}: {table}");
     }
     let text = succeed(&["explain", "loss", "acsl"]);
-    for part in ["Wang et al.", "threshold = 0.7", "background_logit = true", "running sums"] {
+    for part in
+        ["Wang et al.", "running sums", "ξ in 0..=1", "0.7", "score-sampled: Each class with probability"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
+    let table = succeed(&["explain", "correction"]);
+    for kind in ["tau-norm", "norcal", "logit-adjustment"] {
+        assert!(table.contains(kind), "{kind}: {table}");
+    }
+    assert!(succeed(&["explain", "correction", "norcal"]).contains("gamma"));
     let unknown = output(&["explain", "loss", "ascl"]);
     assert_eq!(code(&unknown), 2);
     assert_says(&unknown, &["`ascl`", "bags"]);

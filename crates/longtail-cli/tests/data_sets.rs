@@ -65,6 +65,16 @@ fn read(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// Numbers as floats: 84 and 84.0 are the same area.
+fn as_floats(value: &mut Value) {
+    match value {
+        Value::Number(number) => *value = json!(number.as_f64()),
+        Value::Array(entries) => entries.iter_mut().for_each(as_floats),
+        Value::Object(entries) => entries.values_mut().for_each(as_floats),
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
+}
+
 fn count(set: &Value, list: &str) -> usize {
     set[list].as_array().unwrap().len()
 }
@@ -98,7 +108,12 @@ fn a_set_goes_through_every_format_and_losses_are_listed() {
     let (_, talk) = succeed(&["data", "convert", &set, &at("set.csv")]);
     assert!(!talk.contains("segmentation"), "{talk}");
     succeed(&["data", "convert", &at("set.csv"), &at("again.json")]);
-    assert_eq!(read(&folder.path().join("again.json"))["annotations"], read(Path::new(&set))["annotations"]);
+    let annotations = |path: &Path| {
+        let mut value = read(path)["annotations"].take();
+        as_floats(&mut value);
+        value
+    };
+    assert_eq!(annotations(&folder.path().join("again.json")), annotations(Path::new(&set)));
     refused(&["data", "convert", &set, &at("set.csv")], &["set.csv", "--force"]);
     refused(&["data", "convert", &set, &at("somewhere")], &["somewhere", "--to"]);
     refused(&["data", "convert", &set, &at("new.csv"), "--place-images", "link"], &["--images"]);
@@ -121,7 +136,7 @@ fn sets_are_split_merged_cut_and_filtered() {
         (30, 10)
     );
     succeed(&["data", "split", &set, &at("yolo"), "--to", "yolo", "--group-by", r"^(video\d)"]);
-    refused(&["data", "stats", &at("yolo")], &["yolo", "no JPEG"]);
+    refused(&["data", "stats", &at("yolo")], &["yolo", "several parts", "--part"]);
     refused(&["data", "split", &set, &at("parts")], &["train.json", "exists already"]);
     refused(&["data", "split", &set, &at("other"), "--shares", "a=0.5,b=0.6"], &["sum to 1"]);
     refused(&["data", "split", &set, &at("other"), "--group-by", "("], &["no regular expression"]);
