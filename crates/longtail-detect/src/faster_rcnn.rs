@@ -14,12 +14,12 @@ use rayon::prelude::*;
 use crate::{
     anchors::anchors,
     backbone::Backbone,
-    boxes::{BoxCoder, Xyxy, clip},
+    boxes::{BoxCoder, Xyxy},
     config::{FasterRcnnConfig, TestConfig},
+    decode::{detections, regress},
     error::DetectError,
     fpn::FeaturePyramid,
     layers::Initializer,
-    postprocess::ScoredBoxes,
     roi_head::{RoiHead, SampledRois, sample_rois},
     rpn::{self, Phase, RpnHead, RpnOutput},
 };
@@ -121,6 +121,17 @@ impl ProposalFeatures {
     /// Box regression of every proposal, `[R × 4]` or `[R × 4C]`.
     pub fn deltas(&self) -> &[f32] {
         &self.deltas
+    }
+
+    /// Rows of an image.
+    pub fn rows_of(&self, image: usize) -> std::ops::Range<usize> {
+        let start = self.rois.partition_point(|(other, _)| *other < image);
+        start..self.rois.partition_point(|(other, _)| *other <= image)
+    }
+
+    /// Proposals of an image in pixels of the batch.
+    pub fn boxes_of(&self, image: usize) -> Vec<Xyxy> {
+        self.rois[self.rows_of(image)].iter().map(|(_, b)| *b).collect()
     }
 }
 
@@ -255,36 +266,36 @@ impl FasterRcnn {
         meta: &ImageMeta,
         test: &TestConfig,
     ) -> Detections {
-        let (classes, head) = (self.num_classes, &self.config.roi_head);
+        let boxes = self.regressed_boxes(proposals, image, meta, test);
+        let mine = proposals.rows_of(image);
+        let scores = &scores[mine.start * self.num_classes..mine.end * self.num_classes];
+        detections(&boxes, scores, self.num_classes, test)
+    }
+
+    /// Regressed boxes of an image's proposals in pixels of the original image: one a proposal, or one a class.
+    pub fn regressed_boxes(
+        &self,
+        proposals: &ProposalFeatures,
+        image: usize,
+        meta: &ImageMeta,
+        test: &TestConfig,
+    ) -> Vec<Xyxy> {
+        let head = &self.config.roi_head;
         let coder = BoxCoder { deviations: head.box_deviations };
-        let (size, [scale_x, scale_y]) = (proposals.sizes[image], meta.scale);
-        let columns = if head.class_agnostic { 1 } else { classes };
-        let mine: Vec<usize> = (0..proposals.rois.len()).filter(|&r| proposals.rois[r].0 == image).collect();
-        let boxes: Vec<Xyxy> = mine
-            .iter()
-            .flat_map(|&roi| {
-                let deltas = &proposals.deltas[roi * columns * 4..(roi + 1) * columns * 4];
-                let reference = proposals.rois[roi].1;
-                deltas.chunks_exact(4).map(move |deltas| {
-                    let [x1, y1, x2, y2] = clip(&coder.decode(&reference, deltas), size);
-                    if x2 - x1 < test.min_side || y2 - y1 < test.min_side {
-                        return [0.0; 4];
-                    }
-                    let original = [x1 / scale_x, y1 / scale_y, x2 / scale_x, y2 / scale_y];
-                    clip(&original, meta.original_size)
-                })
-            })
-            .collect();
-        // Proposals lie image by image.
-        let first = mine.first().copied().unwrap_or(0);
-        let scores = &scores[first * classes..(first + mine.len()) * classes];
-        let scored = ScoredBoxes { boxes: &boxes, scores, classes };
-        let kept = scored.select(test);
-        Detections {
-            boxes: kept.iter().map(|&(place, _)| scored.box_of(place)).collect(),
-            labels: kept.iter().map(|&(place, _)| scored.class_of(place) as u32).collect(),
-            scores: kept.iter().map(|&(_, score)| score).collect(),
-        }
+        let width = 4 * if head.class_agnostic { 1 } else { self.num_classes };
+        let mine = proposals.rows_of(image);
+        let deltas = &proposals.deltas[mine.start * width..mine.end * width];
+        regress(coder, &proposals.boxes_of(image), deltas, proposals.sizes[image], meta, test)
+    }
+
+    /// Features of regions, `[R, D]`.
+    pub(crate) fn roi_features_of(&self, levels: &[Tensor<4>; 5], rois: &[(usize, Xyxy)]) -> Tensor<2> {
+        self.roi_head.features(&self.config.roi_head, levels, rois)
+    }
+
+    /// Number of foreground classes C.
+    pub fn num_classes(&self) -> usize {
+        self.num_classes
     }
 
     /// The last classification layer, `[D, K]`.
@@ -303,7 +314,7 @@ impl FasterRcnn {
         &self.config
     }
 
-    fn features(&self, images: &ImageBatch) -> ([Tensor<4>; 5], Vec<Vec<Xyxy>>, RpnOutput) {
+    pub(crate) fn features(&self, images: &ImageBatch) -> ([Tensor<4>; 5], Vec<Vec<Xyxy>>, RpnOutput) {
         let levels = self.pyramid.forward(self.backbone.forward(images.pixels.clone()));
         let sizes = std::array::from_fn(|level| {
             let [_, _, height, width] = levels[level].dims();

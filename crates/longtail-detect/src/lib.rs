@@ -7,6 +7,8 @@
 //! | [`backbone`], [`fpn`] | features of an image |
 //! | [`anchors`], [`rpn`] | proposals |
 //! | [`roi_head`] | features and box regression of regions |
+//! | [`mod@candidates`] | all that a training step could sample, with features |
+//! | [`decode`] | detections from scores and regressed boxes |
 //! | [`matcher`], [`boxes`], [`nms`] | geometry on the host |
 //! | [`postprocess`] | from scored boxes to detections: threshold, suppression, caps |
 //! | [`layers`] | convolution with its normalisation, and initial weights |
@@ -15,7 +17,9 @@
 pub mod anchors;
 pub mod backbone;
 pub mod boxes;
+pub mod candidates;
 pub mod config;
+pub mod decode;
 pub mod error;
 pub mod faster_rcnn;
 pub mod fpn;
@@ -28,6 +32,7 @@ pub mod postprocess;
 pub mod roi_head;
 pub mod rpn;
 
+pub use candidates::{CandidateFeatures, Candidates};
 pub use config::{FasterRcnnConfig, TestConfig};
 pub use error::DetectError;
 pub use faster_rcnn::{
