@@ -22,6 +22,7 @@
 //! | [`mod@calibration`] | how far scores are from the share of right detections |
 //! | [`mod@look_alikes`] | which classes claim each other's objects |
 //! | [`errors`] | what kinds of errors there are, and what each costs |
+//! | [`rescoring`] | scores changed after the fact, fitted on one half of the images and measured on the other |
 //! | [`error`] | what can be wrong with the input |
 
 mod accumulate;
@@ -45,6 +46,7 @@ pub mod partial;
 pub mod protocol;
 mod reading;
 pub mod report;
+pub mod rescoring;
 pub mod results;
 
 pub use arrays::Arrays;
