@@ -40,8 +40,10 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             printer.error(&error);
-            let interrupted =
-                matches!(error.downcast_ref::<TrainError>(), Some(TrainError::Interrupted { .. }));
+            let interrupted = matches!(
+                error.downcast_ref::<TrainError>(),
+                Some(TrainError::Interrupted { .. } | TrainError::Stopped { .. })
+            );
             ExitCode::from(if interrupted { 130 } else { 2 })
         }
     }

@@ -118,7 +118,8 @@ fn step_times(records: &[Record]) -> Vec<(String, String)> {
     stages.into_iter().zip(counts).map(fact).collect()
 }
 
-fn method(result: &ClassifierResult) -> Method {
+/// A classifier as tables and pages show it.
+pub fn method(result: &ClassifierResult) -> Method {
     let background = match &result.loss {
         LossConfig::Acsl(acsl) => match acsl.background {
             Background::Adaptive => "adaptive",

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use longtail_bank::BankError;
 use longtail_data::DataError;
 use longtail_detect::DetectError;
 use longtail_emoji::EmojiError;
@@ -110,6 +111,27 @@ pub enum TrainError {
         /// Iterations done in the stage.
         step: u64,
     },
+    /// The user asked to stop work that goes on when its command is given again.
+    #[error("interrupted after {done} of {total} {what}; give the same command again and it goes on there")]
+    Stopped {
+        /// What was made.
+        what: String,
+        /// How much is done.
+        done: usize,
+        /// How much there is to do.
+        total: usize,
+    },
+    /// A head does not fit a bank or a detector, or its file is damaged.
+    #[error("head {path}: {reason}")]
+    Head {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+    /// A feature bank cannot be used.
+    #[error(transparent)]
+    Bank(#[from] BankError),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),

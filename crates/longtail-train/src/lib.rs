@@ -14,9 +14,12 @@
 //! | [`predict`] | detections of a trained run on any image |
 //! | [`weights`] | weights of other frameworks in and out |
 //! | [`run_folder`], [`metrics`], [`results`], [`environment`] | what a run leaves behind |
+//! | [`bank`] | feature banks from a trained detector |
+//! | [`head`] | classifiers trained on a bank, scored, and put back into the detector |
 //! | [`observer`] | how a run tells what it does |
 //! | [`data`], [`seed`] | the data of a run; one seed, split by purpose |
 
+pub mod bank;
 pub mod branch;
 pub mod checkpoint;
 pub mod classifier;
@@ -24,6 +27,7 @@ pub mod data;
 pub mod environment;
 pub mod error;
 pub mod evaluation;
+pub mod head;
 mod meter;
 pub mod metrics;
 pub mod observer;

@@ -1,5 +1,6 @@
 //! The command line, from which help and completions are made too.
 
+mod calibrate;
 mod compare;
 mod data;
 mod data_sets;
@@ -7,6 +8,8 @@ mod demo;
 mod emoji;
 mod eval;
 mod explain;
+mod features;
+mod head;
 mod predict;
 mod report;
 mod sweep;
@@ -15,6 +18,7 @@ mod weights;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use calibrate::{Calibrate, CalibrationMethod};
 pub use compare::Compare;
 pub use data::{Data, DataCheck, DataExpandHierarchy, DataStats};
 pub use data_sets::{
@@ -25,6 +29,8 @@ pub use demo::Demo;
 pub use emoji::{Emoji, EmojiExport};
 pub use eval::{Eval, EvalProtocol};
 pub use explain::Explain;
+pub use features::{BackgroundPlace, Features, FeaturesExtract, FeaturesImport, FeaturesInfo};
+pub use head::{Framework, Head, HeadApply, HeadEval, HeadTrain};
 pub use predict::Predict;
 pub use report::Report;
 pub use sweep::Sweep;
@@ -53,6 +59,12 @@ pub enum Command {
     Data(Data),
     /// Train a detector by a recipe
     Train(Train),
+    /// Keep a detector's RoI features: computed once, any classifier is trained on them in minutes
+    #[command(subcommand)]
+    Features(Features),
+    /// Train, score and put back classifiers on kept features
+    #[command(subcommand)]
+    Head(Head),
     /// Train the last stage's classifier with several values of its settings, and compare them over seeds
     Sweep(Sweep),
     /// Explain a method: formula, settings, what it reads, when to use it
@@ -62,6 +74,8 @@ pub enum Command {
     Predict(Predict),
     /// Score detections against ground truth
     Eval(Eval),
+    /// Fit a map of logged scores, class by class, for a detector that is out of reach
+    Calibrate(Calibrate),
     /// Hold detectors against each other: differences with intervals, winning and losing classes
     Compare(Compare),
     /// Weights of other frameworks: look into files, read them, write them

@@ -1,6 +1,7 @@
 //! One file a command.
 
 mod analysis;
+mod calibrate;
 mod compare;
 mod completions;
 mod data;
@@ -9,6 +10,8 @@ mod emoji;
 mod eval;
 mod eval_open_images;
 mod explain;
+mod features;
+mod head;
 mod intervals;
 mod predict;
 mod report;
@@ -29,10 +32,13 @@ pub fn dispatch(arguments: Arguments, printer: &Printer) -> anyhow::Result<Outco
         Command::Emoji(command) => emoji::run(&command, printer),
         Command::Data(command) => data::run(&command, printer),
         Command::Train(arguments) => train::run(&arguments, printer),
+        Command::Features(command) => features::run(&command, printer),
+        Command::Head(command) => head::run(&command, printer),
         Command::Sweep(arguments) => sweep::run(&arguments, printer),
         Command::Explain(command) => explain::run(&command, printer),
         Command::Predict(arguments) => predict::run(&arguments, printer),
         Command::Eval(arguments) => eval::run(&arguments, printer),
+        Command::Calibrate(arguments) => calibrate::run(&arguments, printer),
         Command::Compare(arguments) => compare::run(&arguments, printer),
         Command::Weights(command) => weights::run(&command, printer),
         Command::Report(arguments) => report::run(&arguments, printer),

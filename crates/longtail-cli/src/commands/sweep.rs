@@ -23,10 +23,17 @@ use crate::{
 
 /// Trains every value for every seed, and prints one table.
 pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
+    let vary = arguments.vary.iter().map(|text| parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    if arguments.recipe.is_dir() {
+        return super::head::sweep::run(arguments, &vary, printer);
+    }
     let mut recipe = Recipe::read(&arguments.recipe, &arguments.overrides)?;
-    if let Some(vary) = &arguments.vary {
-        let (key, values) = parse(vary)?;
-        recipe = expand(recipe, &key, &values)?;
+    match vary.as_slice() {
+        [] => {}
+        [(key, values)] => recipe = expand(recipe, key, values)?,
+        _ => bail!(
+            "several --vary make every combination, which only a sweep over a feature bank does; give one"
+        ),
     }
     let from = &arguments.from;
     if !from.is_empty() && from.len() != arguments.seeds.len() {

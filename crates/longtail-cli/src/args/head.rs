@@ -1,0 +1,111 @@
+//! Arguments of `longtail head`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::args::Format;
+
+/// `longtail head`
+#[derive(Debug, Subcommand)]
+pub enum Head {
+    /// Train a classifier on a feature bank
+    Train(HeadTrain),
+    /// Score a head on stored proposals, without images
+    #[command(after_help = "Example:\n  longtail head eval bank/heads/acsl.safetensors bank/validation")]
+    Eval(HeadEval),
+    /// Put a head back into its detector, or write the classifier for another framework
+    Apply(HeadApply),
+}
+
+/// `longtail head train`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every setting has a key for --set: loss.threshold, batch={ images = 16 } or { rois = 8192 }, sampler={ kind = \"repeat-factor\",
+threshold = 0.001 }, optimizer.momentum, schedule.milestones, classifier={ kind = \"cosine\" }, optimizer={ kind = \"lbfgs\" },
+from_stage1, window_mib. A kill costs half a minute: the same command goes on.
+
+Examples:
+  longtail head train bank --loss acsl
+  longtail head train bank --loss acsl --epochs 12 --set loss.threshold=0.5 --out acsl-0.5.safetensors
+  longtail head train bank --loss softmax-cross-entropy --set 'optimizer={ kind = \"lbfgs\" }'")]
+pub struct HeadTrain {
+    /// Folder of the bank
+    pub bank: PathBuf,
+    /// Loss by its kind; see `longtail explain loss`
+    #[arg(long, required_unless_present = "recipe")]
+    pub loss: Option<String>,
+    /// Recipe file (TOML) with these settings
+    #[arg(long)]
+    pub recipe: Option<PathBuf>,
+    /// Override a value; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Passes over the bank's images
+    #[arg(long, conflicts_with = "iterations")]
+    pub epochs: Option<f64>,
+    /// Optimizer steps
+    #[arg(long)]
+    pub iterations: Option<u64>,
+    /// Images of a step
+    #[arg(long)]
+    pub batch_size: Option<usize>,
+    /// Learning rate after the warm-up
+    #[arg(long)]
+    pub learning_rate: Option<f64>,
+    /// Seed of order and draws
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// File of the head [default: BANK/heads/LOSS.safetensors]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+/// `longtail head eval`
+#[derive(Debug, Args)]
+pub struct HeadEval {
+    /// File of a head; `stage1.safetensors` of a bank is the detector's own
+    pub head: PathBuf,
+    /// Bank of proposals
+    pub bank: PathBuf,
+    /// Also write the detections
+    #[arg(long)]
+    pub detections: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// Whose names and order of columns a file has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Framework {
+    /// roi_heads.box_predictor.cls_score, background first
+    Torchvision,
+    /// roi_head.bbox_head.fc_cls, background last
+    Mmdetection,
+    /// roi_heads.box_predictor.cls_score, background last
+    Detectron2,
+}
+
+/// `longtail head apply`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  longtail head apply acsl.safetensors --run runs/lvis/1 --out runs/lvis-repaired/1
+  longtail head apply acsl.safetensors --to torchvision --out cls_score.safetensors")]
+pub struct HeadApply {
+    /// File of a head
+    pub head: PathBuf,
+    /// Run folder, or checkpoint, of the detector that the bank was made from
+    #[arg(long, required_unless_present = "to", conflicts_with = "to")]
+    pub run: Option<PathBuf>,
+    /// Write the classifier alone, for this framework
+    #[arg(long, value_enum)]
+    pub to: Option<Framework>,
+    /// Run folder to make, or file to write
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Also run the repaired detector over the validation images
+    #[arg(long, requires = "run")]
+    pub evaluate: bool,
+}

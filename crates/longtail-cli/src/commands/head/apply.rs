@@ -1,0 +1,55 @@
+//! `longtail head apply`
+
+use anyhow::Context;
+use burn::tensor::Device;
+use longtail_report::Table;
+use longtail_train::{
+    bank::FeatureSource,
+    head::{ExportFormat, Head, apply, export},
+};
+
+use crate::{
+    Outcome,
+    args::{Format, Framework, HeadApply},
+    printer::Printer,
+    progress::Progress,
+    report_data,
+    tables::print_table,
+};
+
+/// Puts a head back.
+pub fn run(arguments: &HeadApply, printer: &Printer) -> anyhow::Result<Outcome> {
+    let (head, file) = Head::read(&arguments.head)?;
+    if let Some(framework) = arguments.to {
+        let format = match framework {
+            Framework::Torchvision => ExportFormat::Torchvision,
+            Framework::Mmdetection => ExportFormat::Mmdetection,
+            Framework::Detectron2 => ExportFormat::Detectron2,
+        };
+        export(&head, &file, &arguments.head, format, &arguments.out)?;
+        printer.note(&format!("classifier: {}", arguments.out.display()));
+        return Ok(Outcome::Done);
+    }
+    let given = arguments.run.as_ref().context("--run or --to is needed")?;
+    let source = FeatureSource::open(given, None, &[])?;
+    // A checkpoint lies two folders below its run.
+    let run = source.path.ancestors().nth(2).context("a checkpoint lies in a run folder")?.to_owned();
+    let mut progress = Progress::new(*printer)?;
+    let results = apply(
+        &head,
+        &file,
+        &arguments.head,
+        &source,
+        &run,
+        &arguments.out,
+        arguments.evaluate,
+        &Device::flex(),
+        &mut progress,
+    )?;
+    printer.note(&format!("repaired run: {}", arguments.out.display()));
+    if results.classifiers.iter().any(|classifier| !classifier.reports.is_empty()) {
+        let data = report_data::of_run(&arguments.out, false, &mut progress)?;
+        print_table(&Table::of(&data), Format::Text, printer)?;
+    }
+    Ok(Outcome::Done)
+}

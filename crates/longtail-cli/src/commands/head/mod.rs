@@ -1,0 +1,52 @@
+//! `longtail head`
+
+mod apply;
+mod eval;
+pub mod sweep;
+mod train;
+
+use longtail_report::{ReportData, TruthName};
+use longtail_train::{head::HeadFile, results::ClassifierResult};
+
+use crate::{Outcome, args::Head, printer::Printer, report_data};
+
+/// Runs the command of the arguments.
+pub fn run(command: &Head, printer: &Printer) -> anyhow::Result<Outcome> {
+    match command {
+        Head::Train(arguments) => train::run(arguments, printer),
+        Head::Eval(arguments) => eval::run(arguments, printer),
+        Head::Apply(arguments) => apply::run(arguments, printer),
+    }
+}
+
+/// Reports by the truth's name.
+type Reports = Vec<(String, longtail_eval::EvalReport)>;
+
+/// Heads with their reports, as tables and pages show them.
+fn report_of(
+    title: &str,
+    truths: Vec<(String, String)>,
+    heads: Vec<(String, &HeadFile, Reports)>,
+) -> ReportData {
+    let train_images = heads
+        .first()
+        .map(|(_, file, _)| file.classes.iter().map(|c| (c.category_id, c.train_images)).collect());
+    let methods = heads.into_iter().map(|(name, file, reports)| {
+        report_data::method(&ClassifierResult {
+            name,
+            stage: "head".into(),
+            iterations: file.training.as_ref().map_or(0, |training| training.iterations),
+            loss: file.loss.clone(),
+            correction: file.correction,
+            reports: reports.into_iter().collect(),
+            detections: String::new(),
+        })
+    });
+    ReportData {
+        title: title.to_owned(),
+        methods: methods.collect(),
+        truths: truths.into_iter().map(|(name, label)| TruthName { name, label }).collect(),
+        train_images: train_images.unwrap_or_default(),
+        ..ReportData::default()
+    }
+}

@@ -1,0 +1,284 @@
+//! `longtail sweep` over a feature bank.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use longtail_bank::Bank;
+use longtail_report::{Table, aggregate};
+use longtail_train::{
+    bank::truth::Truths,
+    head::{
+        Head, HeadRecipe,
+        evaluate::{detect, test_rules},
+        sweep::{HeadResult, Setting, SweepEvent, SweepObserver, best, head_of, jobs, sweep},
+    },
+};
+use serde_json::json;
+
+use crate::{
+    Outcome,
+    args::{Format, Sweep},
+    commands::{head::report_of, report::write_page},
+    printer::Printer,
+    tables::print_table,
+};
+
+/// Settings beyond which the live table shows only what is being trained.
+const MOST_LINES: usize = 30;
+
+/// Trains every combination of the varied values for every seed on the bank; the best by held-out images is kept.
+pub fn run(arguments: &Sweep, vary: &[(String, Vec<String>)], printer: &Printer) -> anyhow::Result<Outcome> {
+    let bank = Bank::open(&arguments.recipe)?;
+    let held_out = Bank::open(&arguments.recipe.join("holdout")).context(
+        "a sweep chooses by held-out training images; extract the bank with --holdout above 0, or import proposals of \
+         training images into its `holdout` folder",
+    )?;
+    let mut base = HeadRecipe::of("acsl")?;
+    for entry in &arguments.overrides {
+        let (key, value) =
+            entry.split_once('=').with_context(|| format!("`--set {entry}` is no key=value"))?;
+        base = base.with(key, value)?;
+    }
+    let settings = settings(&base, vary)?;
+    let out = arguments.out.clone().unwrap_or_else(|| arguments.recipe.join("sweep"));
+    let live = Live::new(&settings, &arguments.seeds, *printer)?;
+    let results = sweep(&bank, &held_out, &settings, &arguments.seeds, &out, &live)?;
+    live.bars.clear().ok();
+
+    let truths = Truths::of(&held_out)?.names();
+    let table = table(&results, &arguments.seeds, &truths, &out)?;
+    print_table(&table, arguments.format, printer)?;
+    let metric = &arguments.metric;
+    let Some(chosen) = best(&results, metric) else {
+        bail!(
+            "no head has a defined {metric} on the held-out images; hold out more of them or choose another --metric"
+        );
+    };
+    let (path, head, file) = head_of(&out, chosen)?;
+    head.write(&out.join("best.safetensors"), &file)?;
+    let mut lines = vec![format!(
+        "chosen by held-out {metric}: {}, seed {} → {}",
+        chosen.setting,
+        chosen.seed,
+        out.join("best.safetensors").display()
+    )];
+    let mut record = json!({
+        "metric": metric,
+        "chosen": {"setting": chosen.setting, "seed": chosen.seed, "head": path.display().to_string()},
+        "results": results,
+    });
+    let validation = arguments.recipe.join("validation");
+    if validation.is_dir() {
+        // After the choice, and for nothing but the report.
+        let bank = Bank::open(&validation)?;
+        let truths = Truths::of(&bank)?;
+        let rules = test_rules(&bank)?;
+        let mut rows = Vec::new();
+        let stage1 = arguments.recipe.join("stage1.safetensors");
+        let mut heads = Vec::new();
+        if stage1.exists() {
+            heads.push(Head::read(&stage1)?);
+        }
+        heads.push((head, file));
+        for (head, file) in &heads {
+            let found = detect(&bank, head, file.build_loss()?.as_ref(), &rules)?;
+            rows.push((file.name.clone(), file, truths.score(&found)?));
+        }
+        let data = report_of("validation", truths.names(), rows);
+        record["validation"] = Table::of(&data).json();
+        lines.push("validation images, after the choice:".into());
+        if matches!(arguments.format, Format::Text | Format::Markdown) {
+            printer.data(&lines.join("\n"))?;
+            lines.clear();
+            print_table(&Table::of(&data), arguments.format, printer)?;
+        }
+    }
+    let path = out.join("sweep.json");
+    let json = serde_json::to_vec_pretty(&record)?;
+    longtail_bank::disk::write_by_rename(&path, |file| std::io::Write::write_all(file, &json))?;
+    for line in lines {
+        printer.note(&line);
+    }
+    page(&results, &arguments.seeds, &truths, &out, printer)?;
+    Ok(Outcome::Done)
+}
+
+/// Every combination of the values.
+fn settings(base: &HeadRecipe, vary: &[(String, Vec<String>)]) -> anyhow::Result<Vec<Setting>> {
+    let mut settings = vec![Setting { name: String::new(), recipe: base.clone() }];
+    // A loss first: its settings are varied after it.
+    let mut order: Vec<&(String, Vec<String>)> = vary.iter().collect();
+    order.sort_by_key(|(key, _)| key != "loss");
+    for (key, values) in order {
+        let mut next = Vec::new();
+        for setting in &settings {
+            for value in values {
+                let recipe = setting.recipe.with(key, value)?;
+                let part = if key == "loss" {
+                    value.clone()
+                } else {
+                    format!("{} {value}", key.rsplit('.').next().unwrap_or(key))
+                };
+                let parts: Vec<&str> =
+                    [setting.name.as_str(), &part].into_iter().filter(|p| !p.is_empty()).collect();
+                next.push(Setting { name: parts.join(", "), recipe });
+            }
+        }
+        settings = next;
+    }
+    if settings.len() == 1 && settings[0].name.is_empty() {
+        settings[0].name = base.name.clone();
+    }
+    Ok(settings)
+}
+
+/// Mean and standard deviation over seeds.
+fn table(
+    results: &[HeadResult],
+    seeds: &[u64],
+    truths: &[(String, String)],
+    out: &Path,
+) -> anyhow::Result<Table> {
+    let mut of_seeds = Vec::new();
+    for &seed in seeds {
+        let mut files = Vec::new();
+        for result in results.iter().filter(|result| result.seed == seed) {
+            files.push((result, head_of(out, result)?.2));
+        }
+        let rows = files.iter().map(|(r, file)| (r.setting.clone(), file, r.reports.clone())).collect();
+        of_seeds.push(report_of("sweep", truths.to_vec(), rows));
+    }
+    Ok(if let [one] = of_seeds.as_slice() { Table::of(one) } else { aggregate(&of_seeds)? })
+}
+
+/// The page of the first seed.
+fn page(
+    results: &[HeadResult],
+    seeds: &[u64],
+    truths: &[(String, String)],
+    out: &Path,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let mut files = Vec::new();
+    for result in results.iter().filter(|result| Some(&result.seed) == seeds.first()) {
+        files.push((result, head_of(out, result)?.2));
+    }
+    let rows = files.iter().map(|(r, file)| (r.setting.clone(), file, r.reports.clone())).collect();
+    let mut data = report_of("longtail: heads on a feature bank", truths.to_vec(), rows);
+    data.facts = vec![("seed".into(), seeds.first().map(u64::to_string).unwrap_or_default())];
+    data.remarks = vec!["Scores on held-out training images, by which the head is chosen.".into()];
+    write_page(&data, &out.join("report.html"), printer)
+}
+
+/// A line for each head, in place: what is trained, and what came out.
+struct Live {
+    bars: MultiProgress,
+    lines: Vec<ProgressBar>,
+    names: Vec<String>,
+    printer: Printer,
+    stop: Arc<AtomicBool>,
+}
+
+impl Live {
+    fn new(settings: &[Setting], seeds: &[u64], printer: Printer) -> anyhow::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&stop);
+        ctrlc::set_handler(move || {
+            if asked.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+            printer.note("\ninterrupted: saving what is being trained; press Ctrl-C again to leave now");
+        })?;
+        let names: Vec<String> = jobs(settings, seeds)
+            .into_iter()
+            .map(|(place, seed)| format!("{}, seed {seed}", settings[place].name))
+            .collect();
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{prefix:<44!} {bar:16} {eta:>4} left  {msg}")?
+            .progress_chars("━╸─");
+        let few = names.len() <= MOST_LINES;
+        let lines: Vec<ProgressBar> = names
+            .iter()
+            .map(|name| {
+                let bar = ProgressBar::new(0).with_style(style.clone()).with_prefix(name.clone());
+                if few { bars.add(bar) } else { bar }
+            })
+            .collect();
+        Ok(Self { bars, lines, names, printer, stop })
+    }
+}
+
+impl SweepObserver for Live {
+    fn observe(&self, event: SweepEvent<'_>) {
+        match event {
+            SweepEvent::Step { job, done, total, loss } => {
+                let bar = &self.lines[job];
+                if bar.length() != Some(total) {
+                    if self.lines.len() > MOST_LINES {
+                        self.bars.add(bar.clone());
+                    }
+                    bar.set_length(total);
+                    bar.enable_steady_tick(Duration::from_millis(500));
+                }
+                bar.set_position(done);
+                bar.set_message(format!("loss {loss:.3}"));
+            }
+            SweepEvent::Finished { job, result } => {
+                let report = result.reports.first().map(|(_, report)| report);
+                let percent = |name: &str| {
+                    let value = report.and_then(|report| report.metric(name));
+                    value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value))
+                };
+                let line =
+                    ["AP", "APr", "APc", "APf"].map(|name| format!("{name} {}", percent(name))).join("  ");
+                if self.bars.is_hidden() {
+                    self.printer.note(&format!("{}: {line}", self.names[job]));
+                } else {
+                    self.lines[job].finish_with_message(line);
+                }
+            }
+            SweepEvent::Note(text) => self.bars.suspend(|| self.printer.note(text)),
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_combination_is_a_setting() {
+        let values = |list: &[&str]| list.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>();
+        let vary = [
+            ("loss.threshold".to_owned(), values(&["0.5", "0.7"])),
+            ("learning_rate".to_owned(), values(&["0.01", "0.02"])),
+        ];
+        let made = settings(&HeadRecipe::of("acsl").unwrap(), &vary).unwrap();
+        let names: Vec<&str> = made.iter().map(|setting| setting.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "threshold 0.5, learning_rate 0.01",
+                "threshold 0.5, learning_rate 0.02",
+                "threshold 0.7, learning_rate 0.01",
+                "threshold 0.7, learning_rate 0.02"
+            ]
+        );
+        let by_loss =
+            settings(&HeadRecipe::of("acsl").unwrap(), &[("loss".into(), values(&["bags", "acsl"]))])
+                .unwrap();
+        assert_eq!(by_loss[0].name, "bags");
+    }
+}

@@ -1,0 +1,125 @@
+//! The trained detector whose features are kept.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use longtail_detect::FasterRcnn;
+use longtail_loss::LossConfig;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    checkpoint::Checkpoint,
+    error::TrainError,
+    parameters::{TensorMap, restore},
+    recipe::{Recipe, Trained},
+};
+
+/// Names of the last classification layer's parameters in a checkpoint.
+pub const CLASSIFIER: [&str; 2] = ["roi_head.classifier.weight", "roi_head.classifier.bias"];
+
+/// A trained detector, frozen, with the recipe and loss that made it.
+pub struct FeatureSource {
+    /// The recipe of its run.
+    pub recipe: Recipe,
+    /// The checkpoint's file.
+    pub path: PathBuf,
+    /// What it holds.
+    pub checkpoint: Checkpoint,
+    /// The loss that trained its classifier.
+    pub loss: LossConfig,
+}
+
+impl FeatureSource {
+    /// Opens a run folder, at the end of `stage` or of its last stage that trains everything; or a checkpoint in the
+    /// `checkpoints` folder of a run. `overrides` change the recipe, as in training.
+    ///
+    /// # Errors
+    /// If there is no such checkpoint, or the recipe cannot be read.
+    pub fn open(path: &Path, stage: Option<&str>, overrides: &[String]) -> Result<Self, TrainError> {
+        let given = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
+        let (run, file) = if path.is_dir() {
+            (path.to_owned(), None)
+        } else {
+            let run = path.parent().and_then(Path::parent).filter(|run| run.join("config.toml").is_file());
+            let run = run.ok_or_else(|| {
+                given("lies in no run folder: `config.toml` is missing beside `checkpoints`".into())
+            })?;
+            (run.to_owned(), path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+        };
+        let recipe = Recipe::read(&run.join("config.toml"), overrides)?;
+        let known = || recipe.stages.iter().map(|s| format!("`{}`", s.name)).collect::<Vec<_>>().join(", ");
+        let index = match stage.or(file.as_deref().filter(|stem| *stem != "last")) {
+            Some(name) => recipe
+                .stages
+                .iter()
+                .position(|s| s.name == name)
+                .ok_or_else(|| given(format!("has no stage `{name}`; its stages are {}", known())))?,
+            None => recipe.stages.iter().rposition(|s| s.train == Trained::All).unwrap_or(0),
+        };
+        let checkpoint_path = run.join(format!("checkpoints/{}.safetensors", recipe.stages[index].name));
+        let checkpoint = Checkpoint::read(&checkpoint_path)?;
+        // The detector holds the classifier of the last stage that had one alone; the first always has.
+        let own = recipe.stages[..=index].iter().rev().find(|s| s.classifiers.len() == 1);
+        let loss = own.map_or(LossConfig::SoftmaxCrossEntropy, |s| s.classifiers[0].loss.clone());
+        Ok(Self { recipe, path: checkpoint_path, checkpoint, loss })
+    }
+
+    /// The detector, without autodiff.
+    ///
+    /// # Errors
+    /// If the weights do not fit the recipe or are not finite.
+    pub fn detector(&self, num_classes: usize, device: &Device) -> Result<FasterRcnn, TrainError> {
+        let refused = |reason: String| TrainError::Checkpoint { path: self.path.clone(), reason };
+        for (name, data) in &self.checkpoint.model {
+            let values = data.as_slice::<f32>().map_err(|e| refused(format!("`{name}`: {e:?}")))?;
+            if values.iter().any(|value| !value.is_finite()) {
+                return Err(refused(format!("`{name}` holds values that are not finite")));
+            }
+        }
+        let outputs = self
+            .checkpoint
+            .classifier_outputs()
+            .ok_or_else(|| refused("has no classifier; it is no checkpoint of a detector".into()))?;
+        let detector = self.recipe.detector.init(num_classes, outputs, 0, &device.clone().inner());
+        restore(detector, &self.checkpoint.model).map_err(|reason| {
+            refused(format!("does not fit the {num_classes} classes of the data: {reason}"))
+        })
+    }
+}
+
+/// SHA-256 over names, shapes and values of everything but the last classification layer: banks and checkpoints with the
+/// same one belong together.
+pub fn frozen_hash(model: &TensorMap) -> String {
+    let mut hash = Sha256::new();
+    for (name, data) in model.iter().filter(|(name, _)| !CLASSIFIER.contains(&name.as_str())) {
+        hash.update(name.as_bytes());
+        hash.update([0]);
+        for side in data.shape().to_vec() {
+            hash.update((side as u64).to_le_bytes());
+        }
+        hash.update(data.as_bytes());
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::TensorData;
+
+    use super::*;
+
+    #[test]
+    fn the_hash_tells_frozen_weights_apart_and_not_classifiers() {
+        let tensor = |value: f32, shape: [usize; 2]| TensorData::new(vec![value; 4], shape);
+        let model = |trunk: f32, head: f32, shape| {
+            TensorMap::from([
+                ("neck.weight".into(), tensor(trunk, shape)),
+                (CLASSIFIER[0].into(), tensor(head, [2, 2])),
+            ])
+        };
+        let first = frozen_hash(&model(1.0, 1.0, [2, 2]));
+        assert_eq!(first, frozen_hash(&model(1.0, 2.0, [2, 2])));
+        assert_ne!(first, frozen_hash(&model(1.5, 1.0, [2, 2])));
+        assert_ne!(first, frozen_hash(&model(1.0, 1.0, [1, 4])));
+    }
+}

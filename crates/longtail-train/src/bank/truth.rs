@@ -1,0 +1,87 @@
+//! Ground truth beside proposals, so that detections can be scored without the data set.
+
+use std::{collections::BTreeSet, path::Path};
+
+use longtail_bank::{Bank, TruthFile};
+use longtail_data::{AnnotationSet, Layout};
+use longtail_eval::{Detection, EvalReport, Protocol, evaluate};
+
+use crate::{
+    data::{Class, Truth},
+    error::TrainError,
+};
+
+/// Writes ground truth into a bank's folder.
+///
+/// # Errors
+/// If a file cannot be written.
+pub fn write(folder: &Path, truths: &[Truth]) -> Result<Vec<TruthFile>, TrainError> {
+    std::fs::create_dir_all(folder).map_err(TrainError::io("create bank folder", folder))?;
+    truths
+        .iter()
+        .map(|truth| {
+            let file = format!("truth-{}.json", truth.name);
+            truth.annotations.write(&folder.join(&file))?;
+            let (name, label) = (truth.name.clone(), truth.label.clone());
+            Ok(TruthFile { name, label, protocol: truth.protocol.to_string(), file })
+        })
+        .collect()
+}
+
+/// The part of a training set that lies in some images, as ground truth. Classes have the groups of the whole set.
+pub fn of_images(set: &AnnotationSet, images: &BTreeSet<i64>, classes: &[Class]) -> Truth {
+    let mut annotations = set.clone();
+    annotations.path = None;
+    annotations.images.retain(|image| images.contains(&image.id));
+    annotations.annotations.retain(|annotation| images.contains(&annotation.image_id));
+    for category in &mut annotations.categories {
+        let class = classes.iter().find(|class| class.category_id == category.id);
+        category.frequency = class.map(|class| class.frequency);
+    }
+    let (name, protocol) = match annotations.layout {
+        Layout::Lvis => ("lvis", Protocol::Lvis),
+        Layout::Coco => ("coco", Protocol::Coco),
+    };
+    let label = format!("held-out training images, {} protocol", name.to_uppercase());
+    Truth { name: name.into(), label, protocol, annotations }
+}
+
+/// Ground truth of a proposals bank, read once.
+pub struct Truths {
+    truths: Vec<(TruthFile, Protocol, AnnotationSet)>,
+}
+
+impl Truths {
+    /// Reads the files that the bank's header names.
+    ///
+    /// # Errors
+    /// If a file is missing or no annotation file.
+    pub fn of(bank: &Bank) -> Result<Self, TrainError> {
+        let truths = bank
+            .header()
+            .truths
+            .iter()
+            .map(|truth| {
+                let set = AnnotationSet::read(&bank.folder().join(&truth.file))?;
+                Ok((truth.clone(), truth.protocol.parse()?, set))
+            })
+            .collect::<Result<_, TrainError>>()?;
+        Ok(Self { truths })
+    }
+
+    /// Names with readable names, in order.
+    pub fn names(&self) -> Vec<(String, String)> {
+        self.truths.iter().map(|(truth, _, _)| (truth.name.clone(), truth.label.clone())).collect()
+    }
+
+    /// Scores detections against each.
+    ///
+    /// # Errors
+    /// If a truth lacks what its protocol needs.
+    pub fn score(&self, detections: &[Detection]) -> Result<Vec<(String, EvalReport)>, TrainError> {
+        let one = |(truth, protocol, set): &(TruthFile, Protocol, AnnotationSet)| {
+            Ok((truth.name.clone(), evaluate(*protocol, set, detections)?))
+        };
+        self.truths.iter().map(one).collect()
+    }
+}

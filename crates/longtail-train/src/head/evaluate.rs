@@ -1,0 +1,113 @@
+//! Detections and scores from stored proposals: what the detector would give, without the images.
+
+use burn::{
+    module::Param,
+    nn::Linear,
+    tensor::{Device, Tensor, TensorData},
+};
+use longtail_bank::{Bank, Part, Shard, ShardImage};
+use longtail_detect::{TestConfig, decode::detections};
+use longtail_eval::Detection;
+use longtail_loss::ClassificationLoss;
+use rayon::prelude::*;
+
+use crate::{
+    error::TrainError,
+    evaluation::{BATCH_SIZE, Scored},
+    head::{file::Head, layer::to_unit_rows},
+};
+
+/// Detections of a head over a proposals bank, images in the bank's order.
+///
+/// # Errors
+/// If the bank holds no proposals or a shard is damaged.
+///
+/// # Panics
+/// If the head does not fit the bank; see [`crate::head::HeadFile::check`].
+pub fn detect(
+    bank: &Bank,
+    head: &Head,
+    loss: &dyn ClassificationLoss,
+    test: &TestConfig,
+) -> Result<Vec<Detection>, TrainError> {
+    bank.expect(Part::Proposals)?;
+    let linear = Scored::new(&linear(head, &Device::flex()), loss)?.linear;
+    let mut found = Vec::new();
+    for index in 0..bank.header().shards.len() {
+        let shard = bank.shard(index)?;
+        // In the batches of the detector's own evaluation: the same products, to the same bits.
+        let groups: Vec<Vec<Detection>> = shard
+            .images()
+            .par_chunks(BATCH_SIZE)
+            .map(|images| of_batch(bank, &shard, images, head, &linear, loss, test))
+            .collect();
+        found.extend(groups.into_iter().flatten());
+    }
+    Ok(found)
+}
+
+fn of_batch(
+    bank: &Bank,
+    shard: &Shard,
+    images: &[ShardImage],
+    head: &Head,
+    linear: &Linear,
+    loss: &dyn ClassificationLoss,
+    test: &TestConfig,
+) -> Vec<Detection> {
+    let (Some(first), Some(last)) = (images.first(), images.last()) else { return Vec::new() };
+    let rows = first.rows.start..last.rows.end;
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let mut features = vec![0.0; rows.len() * head.width];
+    shard.features(rows.clone(), &mut features);
+    if head.unit_inputs {
+        to_unit_rows(&mut features, head.width);
+    }
+    let features = Tensor::from_data(TensorData::new(features, [rows.len(), head.width]), &Device::flex());
+    let scores = loss.scores(linear.forward(features)).into_data();
+    let scores = scores.try_to_vec::<f32>().unwrap_or_default();
+    let classes = bank.header().classes.len();
+    let mut found = Vec::new();
+    for image in images {
+        let boxes: Vec<[f32; 4]> =
+            shard.regressed(image.rows.clone()).chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect();
+        let mine = (image.rows.start - rows.start) * classes..(image.rows.end - rows.start) * classes;
+        let of_image = detections(&boxes, &scores[mine], classes, test);
+        let parts = of_image.boxes.iter().zip(&of_image.labels).zip(&of_image.scores);
+        found.extend(parts.map(|((xyxy, &label), &score)| {
+            let [x1, y1, x2, y2] = xyxy.map(f64::from);
+            Detection {
+                image_id: image.image_id,
+                category_id: bank.header().classes[label as usize].category_id,
+                bbox: [x1, y1, x2 - x1, y2 - y1],
+                score: f64::from(score),
+            }
+        }));
+    }
+    found
+}
+
+/// The head as a layer of the detector.
+pub(crate) fn linear(head: &Head, device: &Device) -> Linear {
+    let outputs = head.outputs();
+    let weight = TensorData::new(head.detector_weight(), [head.width, outputs]);
+    let bias = TensorData::new(head.bias.clone(), [outputs]);
+    Linear {
+        weight: Param::from_tensor(Tensor::from_data(weight, device)),
+        bias: Some(Param::from_tensor(Tensor::from_data(bias, device))),
+    }
+}
+
+/// How the bank's header says that detections are made; the defaults if it does not.
+///
+/// # Errors
+/// If the header's words are not those of the settings.
+pub fn test_rules(bank: &Bank) -> Result<TestConfig, TrainError> {
+    let Some(test) = &bank.header().test else { return Ok(TestConfig::default()) };
+    serde_json::from_value(test.clone()).map_err(|e| {
+        let path = bank.folder().join("bank.json");
+        longtail_bank::BankError::Header { path, reason: format!("`test`: {e}") }.into()
+    })
+}

@@ -1,0 +1,200 @@
+//! Every setting of a head's training. Defaults are those of the published recipe's second stage.
+
+use longtail_data::Sampler;
+use longtail_loss::{LossConfig, PostHoc, Reduction};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::TrainError,
+    head::layer::ClassifierKind,
+    head::lbfgs::LbfgsConfig,
+    overrides::set,
+    recipe::Length,
+    schedule::Schedule,
+    sgd::{SgdConfig, positive},
+};
+
+/// Everything that decides a head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadRecipe {
+    /// Name in tables and files.
+    #[serde(default)]
+    pub name: String,
+    /// The classification loss.
+    pub loss: LossConfig,
+    /// A correction of the trained classifier's scores, for softmax losses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correction: Option<PostHoc>,
+    /// Weight and normaliser of the loss.
+    #[serde(default)]
+    pub reduction: Reduction,
+    /// What the layer computes.
+    #[serde(default)]
+    pub classifier: ClassifierKind,
+    /// Whether it starts from the classifier of stage 1; else from zeros.
+    #[serde(default = "yes")]
+    pub from_stage1: bool,
+    /// Seed of order and draws.
+    #[serde(default)]
+    pub seed: u64,
+    /// How long; an epoch is the sampler's pass over the bank's images.
+    #[serde(default = "default_length")]
+    pub length: Length,
+    /// What a step is made of.
+    #[serde(default)]
+    pub batch: BatchRecipe,
+    /// Which images come how often.
+    #[serde(default = "default_sampler")]
+    pub sampler: Sampler,
+    /// The optimizer.
+    #[serde(default)]
+    pub optimizer: OptimizerRecipe,
+    /// Learning rate of stochastic gradient descent over the training.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Shards that are read at a time, MiB. A bank above it is trained on in shuffled windows of shards.
+    #[serde(default = "default_window")]
+    pub window_mib: u64,
+}
+
+fn yes() -> bool {
+    true
+}
+fn default_length() -> Length {
+    Length::Epochs(12.0)
+}
+fn default_sampler() -> Sampler {
+    Sampler::Shuffled
+}
+fn default_window() -> u64 {
+    4096
+}
+
+/// What a step is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BatchRecipe {
+    /// Images, each with the RoIs that training through the detector would sample.
+    Images(usize),
+    /// RoIs of as many images, shuffled among one another.
+    Rois(usize),
+}
+
+impl Default for BatchRecipe {
+    fn default() -> Self {
+        Self::Images(16)
+    }
+}
+
+/// The optimizer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum OptimizerRecipe {
+    /// Stochastic gradient descent with momentum.
+    Sgd(SgdConfig),
+    /// L-BFGS over all RoIs at once, weighted by how often they would come; for convex losses.
+    Lbfgs(LbfgsConfig),
+}
+
+impl Default for OptimizerRecipe {
+    fn default() -> Self {
+        Self::Sgd(SgdConfig { learning_rate: 0.02, ..SgdConfig::default() })
+    }
+}
+
+impl HeadRecipe {
+    /// A recipe for a loss by its kind, such as `acsl`, everything else as published.
+    ///
+    /// # Errors
+    /// If there is no such loss.
+    pub fn of(loss: &str) -> Result<Self, TrainError> {
+        let table = format!("loss = {{ kind = {loss:?} }}");
+        let known = || {
+            let kind = |config: &LossConfig| {
+                let value = toml::Value::try_from(config).ok()?;
+                value.get("kind")?.as_str().map(str::to_owned)
+            };
+            LossConfig::defaults().iter().filter_map(kind).collect::<Vec<_>>().join(", ")
+        };
+        let mut recipe: Self = toml::from_str(&table)
+            .map_err(|_| TrainError::recipe("loss", format!("is `{loss}`; it must be one of {}", known())))?;
+        recipe.name = loss.to_owned();
+        Ok(recipe)
+    }
+
+    /// A copy with a value changed, by a key such as `loss.threshold`; the value is TOML, or a bare string. `loss` itself
+    /// takes the kind of a loss, and `learning_rate` and `weight_decay` are those of the optimizer.
+    ///
+    /// # Errors
+    /// If there is no such key or the value does not fit it.
+    pub fn with(&self, key: &str, value: &str) -> Result<Self, TrainError> {
+        let malformed = |e: String| TrainError::recipe(key, format!("cannot be set: {e}"));
+        if key == "loss" && !value.trim_start().starts_with('{') {
+            let loss = Self::of(value)?.loss;
+            return Ok(Self { loss, name: value.to_owned(), ..self.clone() });
+        }
+        let full = match key {
+            "learning_rate" | "weight_decay" | "momentum" => format!("optimizer.{key}"),
+            other => other.to_owned(),
+        };
+        let mut table = toml::Table::try_from(self).map_err(|e| malformed(e.to_string()))?;
+        set(&mut table, &format!("{full}={value}"))?;
+        toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| malformed(e.to_string()))
+    }
+
+    /// Reads a recipe file.
+    ///
+    /// # Errors
+    /// If it cannot be read or parsed.
+    pub fn read(path: &std::path::Path) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(TrainError::io("read recipe", path))?;
+        toml::from_str(&text)
+            .map_err(|e| TrainError::RecipeFile { path: path.to_owned(), reason: e.to_string() })
+    }
+
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// Names the first key that is out of range and what is accepted.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        match self.length {
+            Length::Iterations(0) => {
+                return Err(TrainError::recipe("length", "is 0 iterations; it must be at least 1"));
+            }
+            Length::Epochs(epochs) => positive("length.epochs", epochs)?,
+            Length::Iterations(_) => {}
+        }
+        if let BatchRecipe::Images(0) | BatchRecipe::Rois(0) = self.batch {
+            return Err(TrainError::recipe("batch", "is 0; it must be at least 1"));
+        }
+        self.reduction.validate()?;
+        self.schedule.validate("schedule")?;
+        self.classifier.validate()?;
+        match &self.optimizer {
+            OptimizerRecipe::Sgd(sgd) => sgd.validate("optimizer"),
+            OptimizerRecipe::Lbfgs(lbfgs) => lbfgs.validate(&self.loss),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_set_by_key() {
+        let recipe = HeadRecipe::of("acsl").unwrap();
+        let changed = recipe.with("loss.threshold", "0.5").unwrap().with("learning_rate", "0.1").unwrap();
+        let LossConfig::Acsl(acsl) = &changed.loss else { panic!("ACSL") };
+        assert_eq!(acsl.threshold, 0.5);
+        let OptimizerRecipe::Sgd(sgd) = &changed.optimizer else { panic!("SGD") };
+        assert_eq!(sgd.learning_rate, 0.1);
+        assert_eq!(recipe.with("loss", "bags").unwrap().name, "bags");
+        assert_eq!(recipe.with("batch", "{ rois = 64 }").unwrap().batch, BatchRecipe::Rois(64));
+        let optimizer = recipe.with("optimizer", "{ kind = \"lbfgs\" }").unwrap().optimizer;
+        assert!(matches!(optimizer, OptimizerRecipe::Lbfgs(_)));
+        assert!(HeadRecipe::of("nothing").unwrap_err().to_string().contains("softmax-cross-entropy"));
+        assert!(recipe.with("loss.treshold", "1").is_err());
+    }
+}
