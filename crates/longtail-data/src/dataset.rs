@@ -25,7 +25,7 @@ pub struct Dataset {
     order: Vec<u32>,
     of_image: Vec<Range<usize>>,
     dropped: usize,
-    outlines: Option<Outlines>,
+    outlines: Outlines,
 }
 
 impl Dataset {
@@ -95,13 +95,13 @@ impl Dataset {
         }
         let order = by_image.into_iter().map(|(_, place)| place).collect();
         let counts = ClassCounts::of(&set, &labels);
-        Ok(Self { set, source, labels, counts, order, of_image, dropped, outlines: None })
+        Ok(Self { set, source, labels, counts, order, of_image, dropped, outlines: Outlines::default() })
     }
 
     /// Adds outlines of objects, which copy-paste cuts along.
     #[must_use]
     pub fn with_outlines(self, outlines: Outlines) -> Self {
-        Self { outlines: Some(outlines), ..self }
+        Self { outlines, ..self }
     }
 
     /// Number of images.
@@ -148,7 +148,7 @@ impl Dataset {
     /// Outline of a box of an image, by its place among the image's targets; `None` where none is known.
     pub fn outline_of(&self, index: usize, place: usize) -> Option<&Outline> {
         let annotation = self.annotations_of(index).filter(|a| !a.iscrowd).nth(place)?;
-        self.outlines.as_ref()?.get(annotation.id)
+        self.outlines.get(annotation.id)
     }
 
     /// Whether the classes of an image are known only as far as its lists say (LVIS): a class that has no box and is not listed may be

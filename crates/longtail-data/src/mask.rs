@@ -1,11 +1,9 @@
-//! Outlines of objects: polygons and run-length codes of COCO and LVIS files, for copy-paste.
-
-use std::path::Path;
+//! Outlines of objects: polygons and run-length codes, for copy-paste.
 
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
 
-use crate::error::DataError;
+use crate::document::{Document, RawJson};
 
 /// The outline of one object in pixels of its image.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,6 +20,11 @@ pub enum Outline {
 }
 
 impl Outline {
+    /// Polygons or runs as COCO and LVIS write them; `None` for what is neither.
+    pub fn parse(segmentation: &RawJson) -> Option<Self> {
+        serde_json::from_str::<Segmentation>(segmentation.as_str()).ok()?.outline()
+    }
+
     /// The part in the frame x, y, width, height as 0 or 255 a pixel, row by row.
     pub fn rasterize(&self, frame: [u32; 4]) -> Vec<u8> {
         let [x, y, width, height] = frame;
@@ -85,19 +88,12 @@ pub struct Outlines {
 }
 
 impl Outlines {
-    /// Reads the `segmentation` fields of a COCO or LVIS file; an annotation without one, or with one that is no outline, has none.
-    ///
-    /// # Errors
-    /// If the file cannot be read or is no JSON of that layout.
-    pub fn read(path: &Path) -> Result<Self, DataError> {
-        let file = std::fs::File::open(path).map_err(DataError::io("read", path))?;
-        // SAFETY: as with any file, changing it while it is read gives garbage, which the parser refuses.
-        let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(DataError::io("read", path))?;
-        let text = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
-        let parsed: File = serde_json::from_slice(text)
-            .map_err(|e| DataError::Parse { path: path.to_owned(), reason: e.to_string() })?;
-        let outlines = parsed.annotations.into_iter();
-        Ok(Self { of: outlines.filter_map(|a| Some((a.id, a.segmentation?.outline()?))).collect() })
+    /// The `segmentation` members of a data set of any format; an annotation without one, or with one that is no outline, has none.
+    pub fn of(document: &Document) -> Self {
+        let outlines = document.set.annotations.iter().zip(&document.extras.annotations);
+        outlines
+            .filter_map(|(a, members)| Some((a.id, Outline::parse(members.get("segmentation")?)?)))
+            .collect()
     }
 
     /// Outline of an annotation.
@@ -123,24 +119,11 @@ impl FromIterator<(i64, Outline)> for Outlines {
 }
 
 #[derive(Deserialize)]
-struct File {
-    annotations: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    id: i64,
-    #[serde(default)]
-    segmentation: Option<Segmentation>,
-}
-
-#[derive(Deserialize)]
 #[serde(untagged)]
 enum Segmentation {
     Polygons(Vec<Vec<f32>>),
     Runs { size: [u32; 2], counts: Vec<u32> },
     Text { size: [u32; 2], counts: String },
-    Other(IgnoredAny),
 }
 
 impl Segmentation {
@@ -157,7 +140,6 @@ impl Segmentation {
             Self::Text { size, counts } => {
                 Some(Outline::Runs { height: size[0], counts: decode_counts(counts.as_bytes())? })
             }
-            Self::Other(_) => None,
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use longtail_data::{
-    AnnotationSet, Category, ClassCounts, Dataset, FrequencyGroup, ImageFolder, LabelMap, Layout, Outlines,
-    ReadOptions, Transform,
+    AnnotationSet, Category, ClassCounts, Dataset, Document, FrequencyGroup, ImageFolder, LabelMap, Layout,
+    Outlines, ReadOptions, Transform,
 };
 use longtail_emoji::{Split, World, WorldConfig, world::Drawn};
 use longtail_eval::Protocol;
@@ -85,11 +85,9 @@ impl RunData {
                 (train, classes)
             }
             DataRecipe::Files(files) => {
-                let mut train =
-                    open_files(&files.train_annotations, &files.train_images, files, "train", &[])?;
-                if transform.pastes_masks() {
-                    train = train.with_outlines(Outlines::read(&files.train_annotations)?);
-                }
+                let masks = transform.pastes_masks();
+                let train =
+                    open_files(&files.train_annotations, &files.train_images, files, "train", &[], masks)?;
                 let classes = classes(train.labels(), train.counts(), |_| None);
                 (train, classes)
             }
@@ -142,7 +140,7 @@ impl Validation {
             DataRecipe::Files(files) => {
                 let Some(annotations) = &files.validation_annotations else { return Ok(None) };
                 let images = files.validation_images.as_ref().unwrap_or(&files.train_images);
-                let dataset = open_files(annotations, images, files, "val", classes)?;
+                let dataset = open_files(annotations, images, files, "val", classes, false)?;
                 let mut annotations = dataset.set().clone();
                 // A file without frequency letters (COCO, custom sets) gets the training set's groups.
                 for category in annotations.categories.iter_mut().filter(|c| c.frequency.is_none()) {
@@ -172,21 +170,28 @@ fn draw(world: &World, split: Split, task: &str, observer: &mut dyn Observer) ->
 }
 
 /// Opens annotations of any format. The part matters where a data set has several; `classes` give the ids where a
-/// format has only names.
+/// format has only names. With `masks` the outlines of objects are read too.
 fn open_files(
     annotations: &Path,
     images: &Path,
     files: &FileData,
     part: &str,
     classes: &[Class],
+    masks: bool,
 ) -> Result<Dataset, TrainError> {
     let options =
         ReadOptions { part: Some(part.to_owned()), images: Some(images.to_owned()), ..Default::default() };
-    let mut set = AnnotationSet::open(annotations, &options)?;
+    let (mut set, outlines) = if masks {
+        let document = Document::open(annotations, &options)?;
+        let outlines = Outlines::of(&document);
+        (document.set, outlines)
+    } else {
+        (AnnotationSet::open(annotations, &options)?, Outlines::default())
+    };
     let category = |c: &Class| Category { id: c.category_id, name: c.name.clone(), frequency: None };
     set.align_categories(&classes.iter().map(category).collect::<Vec<_>>());
     let folder = ImageFolder::new(images).with_max_pixels(files.max_pixels);
-    Ok(Dataset::new(set, Arc::new(folder))?)
+    Ok(Dataset::new(set, Arc::new(folder))?.with_outlines(outlines))
 }
 
 fn classes(labels: &LabelMap, counts: &ClassCounts, subgroup: impl Fn(u32) -> Option<String>) -> Vec<Class> {
