@@ -35,7 +35,7 @@ fn long_tail() -> Dataset {
         let id = place as i64 + 1;
         let (width, height) = if place % 3 == 0 { (9, 16) } else { (16, 9) };
         let (neg_category_ids, not_exhaustive_category_ids) = (None, None);
-        let file_name = String::new();
+        let file_name = format!("{id}.png");
         images.push(ImageRecord {
             id,
             file_name,
