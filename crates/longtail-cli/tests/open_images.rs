@@ -138,7 +138,7 @@ fn mistakes_with_open_images_are_named() {
     fails(&with(&["--errors"]), &["--errors has no meaning"]);
     fails(&with(&["--hierarchy", "tree.json"]), &["--expand"]);
     fails(&with(&["--group-of-weight", "2"]), &["--group-of-weight"]);
-    fs::write(folder.path().join("few.csv"), "/m/cat,Cat\n").unwrap();
+    fs::write(folder.path().join("few.csv"), "/m/cat,Cat\n/m/animal,Animal\n").unwrap();
     fails(&with(&["--classes", "few.csv"]), &["boxes.csv", "`/m/dog` is not among the classes"]);
     let arguments = ["data", "expand-hierarchy", "--hierarchy", "tree.json", "boxes.csv", "boxes.csv"];
     assert!(output(folder.path(), &arguments).status.success());
