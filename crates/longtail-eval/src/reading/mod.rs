@@ -47,10 +47,12 @@ impl Detections<'_> {
             })?;
         }
         let truth = self.truth;
-        let fast = stream(path, |detection| row(truth, detection).ok(), |rows| self.push(rows))?;
-        if fast.is_err() {
+        let fast = stream(path, |detection| row(truth, detection).ok(), |rows| self.push(rows));
+        if !matches!(fast, Ok(Ok(()))) {
             self.rows.truncate(rows);
             self.seen = seen;
+        }
+        if fast?.is_err() {
             let batch = thorough(path)?;
             self.extend(&batch)?;
         }

@@ -1,6 +1,6 @@
 //! Parquet tables of detections: columns `image_id`, `category_id`, `x`, `y`, `w`, `h` and `score`, in any order, among others.
 
-use std::{fs::File, path::Path};
+use std::{fs::File, panic::AssertUnwindSafe, path::Path};
 
 use bytes::Bytes;
 use parquet::{
@@ -25,6 +25,18 @@ const BATCH: usize = 1 << 16;
 
 /// Reads a file batch by batch and hands on what is found in order, until `convert` refuses a row.
 pub(super) fn stream<T: Send>(
+    path: &Path,
+    convert: impl Fn(&Detection) -> Option<T> + Sync,
+    found: impl FnMut(&[T]),
+) -> Result<Result<(), Unusual>, EvalError> {
+    // The library panics on some damaged files. What was found before is dropped by the caller, as after any error.
+    std::panic::catch_unwind(AssertUnwindSafe(|| read_batches(path, convert, found))).unwrap_or_else(|_| {
+        let reason = "its pages or its footer contradict themselves; is the file whole?".into();
+        Err(EvalError::Table { path: path.to_owned(), reason })
+    })
+}
+
+fn read_batches<T: Send>(
     path: &Path,
     convert: impl Fn(&Detection) -> Option<T> + Sync,
     mut found: impl FnMut(&[T]),
