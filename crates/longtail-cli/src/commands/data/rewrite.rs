@@ -118,10 +118,8 @@ impl<'a> Target<'a> {
         reading: &Reading,
         writing: &'a Writing,
     ) -> anyhow::Result<Self> {
-        let named = match document.set.layout {
-            longtail_data::Layout::Lvis => folder.join("part.json"),
-            longtail_data::Layout::Coco => folder.join("part.json"),
-        };
+        // Files get the ending of JSON unless --to says otherwise.
+        let named = folder.join("part.json");
         let target = Self::new(&named, document, None, reading, writing)?;
         Ok(Self { path: folder.to_owned(), ..target })
     }
