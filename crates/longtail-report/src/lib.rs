@@ -1,4 +1,5 @@
-//! Reports: tables in several formats, plots, and one self-contained HTML page. Reads evaluation results only.
+//! Reports: tables in several formats, plots, and self-contained HTML pages. Reads evaluation results, and what it is given of a
+//! data set, only.
 //!
 //! | module | purpose |
 //! | --- | --- |
@@ -7,9 +8,11 @@
 //! | [`mod@aggregate`] | mean ± standard deviation over runs |
 //! | [`plots`] | the signature plot and training curves as SVG |
 //! | [`page`] | the HTML page |
+//! | [`dataset`] | the page about a data set |
 
 pub mod aggregate;
 pub mod data;
+pub mod dataset;
 pub mod page;
 pub mod plots;
 pub mod table;
