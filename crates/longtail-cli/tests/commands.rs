@@ -188,6 +188,63 @@ fn statistics_in_every_format() {
         serde_json::from_str(&succeed(&["data", "stats", &annotations, "--format", "json"])).unwrap();
     assert_eq!(json["images"], 160);
     assert_eq!(succeed(&["data", "stats", &annotations, "--format", "csv"]).lines().count(), 5);
+    for part in ["Box aspect", "median", "verified absent", "lift"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(json["shares"]["crowd_boxes"], 0);
+    let counted: u64 =
+        json["boxes_per_image"]["counts"].as_array().unwrap().iter().filter_map(Value::as_u64).sum();
+    assert_eq!(counted, 160);
+    let page = project().path("look.html");
+    succeed(&["data", "stats", &annotations, "--html", &page]);
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.ends_with("</html>") && page.matches("<svg").count() >= 6 && !page.contains("<script"));
+}
+
+#[test]
+fn check_repairs_a_copy_and_holds_splits_against_each_other() {
+    let project = project();
+    let world = project.path("world");
+    let text = fs::read_to_string(project.path("world/lvis_train.json")).unwrap();
+    let mut set: Value = serde_json::from_str(&text).unwrap();
+    set["annotations"][0]["category_id"] = 999.into();
+    set["annotations"][0]["segmentation"] = serde_json::json!([[1.25, 2.0]]);
+    set["annotations"][1]["bbox"] = serde_json::json!([-9.0, -9.0, 30.0, 30.0]);
+    set["annotations"][1]["note"] = "kept".into();
+    let (bad, good) = (project.path("to_repair.json"), project.path("repaired.json"));
+    fs::write(&bad, set.to_string()).unwrap();
+    let found = output(&["data", "check", &bad, "--fix", &good, "--format", "json"]);
+    assert_eq!(code(&found), 0, "all errors are repaired");
+    let said: Value = serde_json::from_slice(&found.stdout).unwrap();
+    let entries: Vec<&str> =
+        said["changes"].as_array().unwrap().iter().filter_map(|c| c["kind"].as_str()).collect();
+    assert_eq!(entries, ["unknown-category", "box-reaches-out"]);
+    let repaired: Value = serde_json::from_str(&fs::read_to_string(&good).unwrap()).unwrap();
+    let all = set["annotations"].as_array().unwrap();
+    assert_eq!(repaired["annotations"].as_array().unwrap()[1..], all[2..]);
+    assert_eq!(repaired["annotations"][0]["bbox"], serde_json::json!([0.0, 0.0, 21.0, 21.0]));
+    assert_eq!((&repaired["annotations"][0]["note"], &repaired["images"]), (&"kept".into(), &set["images"]));
+    let refused = output(&["data", "check", &bad, "--fix", &bad]);
+    assert_eq!(code(&refused), 2);
+    assert_says(&refused, &["another name"]);
+    assert_eq!(fs::read_to_string(&bad).unwrap(), set.to_string());
+
+    // The training images against themselves: every one is in both.
+    let train = project.path("world/lvis_train.json");
+    let against = ["--against", &train, "--against-images", &world];
+    let arguments =
+        [&["data", "check", &train, "--images", &world, "--format", "json"][..], &against].concat();
+    let found = output(&arguments);
+    assert_eq!(code(&found), 1);
+    let findings: Vec<Value> = serde_json::from_slice(&found.stdout).unwrap();
+    let same = findings.iter().find(|f| f["kind"] == "same-picture-in-both").unwrap();
+    assert_eq!(same["count"], 160);
+    // The benchmark's own splits share nothing.
+    let validation = project.path("world/lvis_val.json");
+    let against = ["--against", &validation, "--against-images", &world];
+    let found =
+        output(&[&["data", "check", &train, "--images", &world, "--format", "json"][..], &against].concat());
+    assert_eq!(code(&found), 0, "{}", String::from_utf8_lossy(&found.stdout));
 }
 
 #[test]

@@ -130,6 +130,14 @@ pub enum DataError {
         /// Width and height of the annotation.
         expected: [u32; 2],
     },
+    /// An annotation file cannot be repaired.
+    #[error("cannot repair {path}: {reason}")]
+    Fix {
+        /// The file.
+        path: PathBuf,
+        /// What is in the way.
+        reason: String,
+    },
     /// A setting is out of range.
     #[error("data setting `{field}` {reason}")]
     Setting {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use longtail_data::{
-    Annotation, AnnotationSet, Batch, BatchPlan, Category, ClassCounts, DataError, Dataset, FrequencyGroup,
-    ImageRecord, ImageSource, LabelMap, Layout, Loader, Resize, RgbImage, Sampler, Severity, Transform,
-    check, pixels::PixelPool, sampler, sampler::repeat_factors,
+    Annotation, AnnotationSet, Batch, BatchPlan, Category, CheckOptions, ClassCounts, DataError, Dataset,
+    FrequencyGroup, ImageRecord, ImageSource, LabelMap, Layout, Loader, Resize, RgbImage, Sampler, Severity,
+    Transform, check, pixels::PixelPool, sampler, sampler::repeat_factors,
 };
 use rand::{RngExt, SeedableRng};
 
@@ -111,7 +111,7 @@ fn check_lists_everything_at_once() {
         annotation(8, 2, 7, BOX),
     ]);
     bad.categories.push(Category { id: 91, name: "Class 7".into(), frequency: None });
-    let findings = check(&bad, None, &|| {});
+    let findings = check(&bad, &CheckOptions::default(), &|| {}).findings;
     let count =
         |part: &str| findings.iter().find(|f| f.message.contains(part)).map(|f| (f.severity, f.count));
     assert_eq!(count("unknown categories"), Some((Severity::Error, 1)));
@@ -126,7 +126,8 @@ fn check_lists_everything_at_once() {
     assert_eq!(count("images without any box"), Some((Severity::Note, 2)));
     assert!(findings.windows(2).all(|pair| pair[0].severity <= pair[1].severity));
     assert!(
-        check(&set(vec![annotation(1, 1, 7, BOX)]), None, &|| {})
+        check(&set(vec![annotation(1, 1, 7, BOX)]), &CheckOptions::default(), &|| {})
+            .findings
             .iter()
             .all(|f| f.severity == Severity::Note)
     );

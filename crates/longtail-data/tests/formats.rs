@@ -516,7 +516,8 @@ fn names_that_lead_out_are_neither_written_nor_loaded() {
         assert!(source.path(name).starts_with(&inner));
         let data = longtail_data::Dataset::new(document.set.clone(), std::sync::Arc::new(source));
         assert!(data.err().unwrap().to_string().contains("image 1: file_name"));
-        let findings = longtail_data::check(&document.set, None, &|| {});
+        let findings =
+            longtail_data::check(&document.set, &longtail_data::CheckOptions::default(), &|| {}).findings;
         assert!(findings.iter().any(|finding| finding.message.contains("lead out")));
     }
 }

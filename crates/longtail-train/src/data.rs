@@ -3,8 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use longtail_data::{
-    AnnotationSet, Category, ClassCounts, Dataset, Document, FrequencyGroup, ImageFolder, LabelMap, Layout,
-    Outlines, ReadOptions, Transform,
+    AnnotationSet, Category, ClassCounts, Dataset, Document, FrequencyGroup, ImageFolder, IndexPlace,
+    LabelMap, Layout, Outlines, ReadOptions, Transform,
 };
 use longtail_emoji::{Split, World, WorldConfig, world::Drawn};
 use longtail_eval::Protocol;
@@ -179,8 +179,12 @@ fn open_files(
     classes: &[Class],
     masks: bool,
 ) -> Result<Dataset, TrainError> {
-    let options =
-        ReadOptions { part: Some(part.to_owned()), images: Some(images.to_owned()), ..Default::default() };
+    let options = ReadOptions {
+        part: Some(part.to_owned()),
+        images: Some(images.to_owned()),
+        index: IndexPlace::from_environment(),
+        ..Default::default()
+    };
     let (mut set, outlines) = if masks {
         let document = Document::open(annotations, &options)?;
         let outlines = Outlines::of(&document);

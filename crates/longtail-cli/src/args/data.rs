@@ -11,10 +11,14 @@ use crate::args::Format;
 #[derive(Debug, Subcommand)]
 pub enum Data {
     /// Count images, boxes and classes; show how long the tail is
-    #[command(after_help = "Example:\n  longtail data stats lvis_v1_train.json")]
+    #[command(
+        after_help = "Examples:\n  longtail data stats lvis_v1_train.json\n  longtail data stats train.json --html train.html"
+    )]
     Stats(DataStats),
     /// List everything that is wrong with a data set; exit code 1 if there is an error
-    #[command(after_help = "Example:\n  longtail data check instances_train.json --images train2017")]
+    #[command(
+        after_help = "Examples:\n  longtail data check instances_train.json --images train2017\n  longtail data check train.json --images train --against val.json --against-images val"
+    )]
     Check(DataCheck),
     /// Repeat Open Images boxes and labels for the classes that they imply, before evaluation
     #[command(after_help = "\
@@ -86,6 +90,12 @@ pub struct DataStats {
     /// Image folder; given, missing images are counted
     #[arg(long)]
     pub images: Option<PathBuf>,
+    /// Neither read nor write an index of a large annotation file (see LONGTAIL_INDEX in the README)
+    #[arg(long)]
+    pub no_index: bool,
+    /// Write a page with plots to this file: one file that needs nothing else
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
@@ -96,9 +106,21 @@ pub struct DataStats {
 pub struct DataCheck {
     /// Annotations in any format: a file, or a folder with one part
     pub annotations: PathBuf,
-    /// Image folder; given, every image is decoded and measured
+    /// Image folder; given, every image is decoded, measured and compared with the others
     #[arg(long)]
     pub images: Option<PathBuf>,
+    /// Another annotation file of the same classes, as the validation set of this training set: classes are compared
+    #[arg(long)]
+    pub against: Option<PathBuf>,
+    /// Image folder of the other file: pictures in both are found
+    #[arg(long, requires = "against", requires = "images")]
+    pub against_images: Option<PathBuf>,
+    /// Neither read nor write an index of a large annotation file (see LONGTAIL_INDEX in the README)
+    #[arg(long)]
+    pub no_index: bool,
+    /// Write a repaired copy to this file and list every change; what is not repaired keeps its bytes
+    #[arg(long, value_name = "FILE")]
+    pub fix: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

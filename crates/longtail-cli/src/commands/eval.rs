@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::bail;
-use longtail_data::{AnnotationSet, ReadOptions};
+use longtail_data::{AnnotationSet, IndexPlace, ReadOptions};
 use longtail_eval::{
     ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Partial, Settings, Shard,
     calibration,
@@ -130,9 +130,10 @@ pub fn ground_truth(
     path: &Path,
     frequencies_from: Option<&Path>,
 ) -> anyhow::Result<(AnnotationSet, Option<ImageCounts>)> {
-    let mut set = AnnotationSet::open(path, &ReadOptions::default())?;
+    let options = ReadOptions { index: IndexPlace::from_environment(), ..Default::default() };
+    let mut set = AnnotationSet::open(path, &options)?;
     let counts = frequencies_from
-        .map(|path| anyhow::Ok(ImageCounts::of(&AnnotationSet::open(path, &ReadOptions::default())?)))
+        .map(|path| anyhow::Ok(ImageCounts::of(&AnnotationSet::open(path, &options)?)))
         .transpose()?;
     if let Some(counts) = &counts {
         counts.set_frequencies(&mut set)?;

@@ -44,6 +44,7 @@ use crate::{
     annotation::{AnnotationSet, Layout},
     document::{Document, Losses},
     error::DataError,
+    index::IndexPlace,
 };
 
 /// A format of annotation files.
@@ -158,6 +159,8 @@ pub struct ReadOptions {
     pub voc_origin: PixelOrigin,
     /// Classes of Open Images' boxes.
     pub labels: OpenImagesLabels,
+    /// Where the index of a large COCO or LVIS file is kept; nowhere unless told otherwise.
+    pub index: IndexPlace,
 }
 
 /// How a data set is written.
@@ -184,7 +187,7 @@ impl AnnotationSet {
     /// If the format is not known, a part has to be chosen, or a file cannot be read; with file and line.
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self, DataError> {
         match options.format.map_or_else(|| DataFormat::detect(path), Ok)? {
-            DataFormat::Coco | DataFormat::Lvis => Self::read(path),
+            DataFormat::Coco | DataFormat::Lvis => Ok(Self::read_indexed(path, &options.index)?.0),
             DataFormat::Yolo => Ok(yolo::read(path, options, false)?.set),
             DataFormat::Voc => Ok(voc::read(path, options, false)?.set),
             DataFormat::OpenImages => Ok(open_images::read(path, options, false)?.set),

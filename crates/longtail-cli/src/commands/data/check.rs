@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longtail_data::{AnnotationSet, Finding, ImageFolder, ReadOptions, Severity, check};
+use longtail_data::{Change, CheckOptions, Finding, ImageFolder, Severity, check, fix};
+use serde_json::json;
 
+use super::open;
 use crate::{
     Outcome,
     args::{DataCheck, Format},
@@ -12,47 +14,122 @@ use crate::{
     tables::{markdown, text},
 };
 
-/// Prints the findings; the answer is no if one is an error.
+/// Repairs of a kind that the terminal shows.
+const SHOWN: usize = 3;
+
+/// Prints the findings; the answer is no if one is an error that stays.
 pub fn run(arguments: &DataCheck, printer: &Printer) -> anyhow::Result<Outcome> {
-    let options = ReadOptions { images: arguments.images.clone(), ..Default::default() };
-    let set = AnnotationSet::open(&arguments.annotations, &options)?;
+    let set = open(&arguments.annotations, arguments.images.as_deref(), arguments.no_index, printer)?;
+    let other = arguments
+        .against
+        .as_deref()
+        .map(|path| open(path, arguments.against_images.as_deref(), arguments.no_index, printer))
+        .transpose()?;
     let folder = arguments.images.as_deref().map(ImageFolder::new);
-    let bar = ProgressBar::new(if folder.is_some() { set.images.len() as u64 } else { 0 });
+    let other_folder = arguments.against_images.as_deref().map(ImageFolder::new);
+    let options = CheckOptions {
+        images: folder.as_ref(),
+        against: other.as_ref(),
+        against_images: other_folder.as_ref(),
+    };
+    let bar = ProgressBar::new(options.images_to_decode(&set) as u64);
     bar.set_style(ProgressStyle::with_template("decoding images {bar:24} {pos}/{len}  {eta} left")?);
     let done = AtomicU64::new(0);
-    let findings =
-        check(&set, folder.as_ref(), &|| bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1));
+    let checked = check(&set, &options, &|| bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1));
     bar.finish_and_clear();
-    let word = |severity: Severity| match severity {
+    let changes = match &arguments.fix {
+        Some(target) => {
+            let changes = fix(&arguments.annotations, &checked.sizes, target)?;
+            printer.note(&match changes.len() {
+                0 => "nothing that can be repaired: no file was written".to_owned(),
+                count => format!("{count} repairs: {}", target.display()),
+            });
+            Some(changes)
+        }
+        None => None,
+    };
+    let output = match (arguments.format, &changes) {
+        (Format::Json, None) => serde_json::to_string_pretty(&checked.findings)?,
+        (Format::Json, Some(changes)) => {
+            serde_json::to_string_pretty(&json!({"findings": checked.findings, "changes": changes}))?
+        }
+        (Format::Csv, None) => findings_csv(&checked.findings)?,
+        (Format::Csv, Some(changes)) => changes_csv(changes)?,
+        (Format::Text | Format::Markdown, _) => {
+            tables(&checked.findings, changes.as_deref(), arguments.format)
+        }
+    };
+    printer.data(&output)?;
+    let stays = |f: &&Finding| !(changes.is_some() && f.fixable);
+    let failed = checked.findings.iter().filter(stays).any(|f| f.severity == Severity::Error);
+    Ok(if failed { Outcome::No } else { Outcome::Done })
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Note => "note",
+    }
+}
+
+fn findings_csv(findings: &[Finding]) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["severity", "count", "kind", "finding", "first entries", "fixable"])?;
+    for f in findings {
+        let examples = f.examples.join("; ");
+        writer.serialize((word(f.severity), f.count, f.kind, f.message, examples, f.fixable))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn changes_csv(changes: &[Change]) -> anyhow::Result<String> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["kind", "entry", "action"])?;
+    for c in changes {
+        writer.serialize((c.kind, &c.entry, &c.action))?;
+    }
+    Ok(String::from_utf8(writer.into_inner()?)?)
+}
+
+fn tables(findings: &[Finding], changes: Option<&[Change]>, format: Format) -> String {
+    let table = |heading: &[&str], rows: Vec<Vec<String>>| match format {
+        Format::Markdown => {
+            let in_a_line = |row: &Vec<String>| row.iter().map(|cell| cell.replace('\n', "; ")).collect();
+            let rows: Vec<Vec<String>> = rows.iter().map(in_a_line).collect();
+            markdown(heading, &rows)
+        }
+        _ => text(heading, &rows),
     };
     let row = |f: &Finding| {
-        vec![word(f.severity).to_owned(), f.count.to_string(), f.message.to_owned(), f.examples.join("\n")]
+        let fixable = if f.fixable { "yes" } else { "" };
+        let (severity, count) = (word(f.severity).to_owned(), f.count.to_string());
+        vec![severity, count, f.message.to_owned(), f.examples.join("\n"), fixable.to_owned()]
     };
-    let rows: Vec<Vec<String>> = findings.iter().map(row).collect();
-    let heading = ["severity", "count", "finding", "first entries"];
-    match arguments.format {
-        Format::Json => printer.data(&serde_json::to_string_pretty(&findings)?)?,
-        Format::Csv => {
-            let mut writer = csv::Writer::from_writer(Vec::new());
-            writer.write_record(["severity", "count", "finding", "first entries"])?;
-            for f in &findings {
-                writer.serialize((word(f.severity), f.count, &f.message, f.examples.join("; ")))?;
-            }
-            printer.data(&String::from_utf8(writer.into_inner()?)?)?;
-        }
-        Format::Text if findings.is_empty() => printer.data("nothing to report")?,
-        Format::Text => printer.data(&text(&heading, &rows))?,
-        Format::Markdown => {
-            let rows: Vec<Vec<String>> = rows
-                .into_iter()
-                .map(|row| row.into_iter().map(|c| c.replace('\n', "; ")).collect())
-                .collect();
-            printer.data(&markdown(&heading, &rows))?;
+    let mut parts = vec![if findings.is_empty() && format == Format::Text {
+        "nothing to report".to_owned()
+    } else {
+        let heading = ["severity", "count", "finding", "first entries", "--fix"];
+        table(&heading, findings.iter().map(row).collect())
+    }];
+    let mut kinds: Vec<Vec<&Change>> = Vec::new();
+    for change in changes.unwrap_or_default() {
+        match kinds.iter_mut().find(|kind| kind[0].kind == change.kind) {
+            Some(kind) => kind.push(change),
+            None => kinds.push(vec![change]),
         }
     }
-    let failed = findings.iter().any(|f| f.severity == Severity::Error);
-    Ok(if failed { Outcome::No } else { Outcome::Done })
+    if !kinds.is_empty() {
+        let row = |kind: &Vec<&Change>| {
+            let mut first: Vec<String> =
+                kind.iter().take(SHOWN).map(|c| format!("{}: {}", c.entry, c.action)).collect();
+            if kind.len() > SHOWN {
+                first.push("…".into());
+            }
+            vec![kind.len().to_string(), kind[0].kind.message().to_owned(), first.join("\n")]
+        };
+        parts.push("repaired (--format json or csv lists every change)".into());
+        parts.push(table(&["count", "finding", "what was done"], kinds.iter().map(row).collect()));
+    }
+    parts.join("\n\n")
 }

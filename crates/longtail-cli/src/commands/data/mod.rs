@@ -11,6 +11,10 @@ mod split;
 mod stats;
 mod subset;
 
+use std::path::Path;
+
+use longtail_data::{AnnotationSet, DataFormat, IndexPlace, IndexUse, ReadOptions};
+
 use crate::{Outcome, args::Data, printer::Printer};
 
 /// Runs a subcommand.
@@ -26,4 +30,27 @@ pub fn run(command: &Data, printer: &Printer) -> anyhow::Result<Outcome> {
         Data::Subset(arguments) => subset::run(arguments, printer),
         Data::Filter(arguments) => filter::run(arguments, printer),
     }
+}
+
+/// Opens a data set of any format, a large COCO or LVIS file with its index if wanted; says so when an index is written.
+pub fn open(
+    path: &Path,
+    images: Option<&Path>,
+    no_index: bool,
+    printer: &Printer,
+) -> anyhow::Result<AnnotationSet> {
+    let options = ReadOptions { images: images.map(Path::to_owned), ..Default::default() };
+    if !matches!(DataFormat::detect(path)?, DataFormat::Coco | DataFormat::Lvis) {
+        return Ok(AnnotationSet::open(path, &options)?);
+    }
+    let place = if no_index { IndexPlace::Nowhere } else { IndexPlace::from_environment() };
+    let (set, used) = AnnotationSet::read_indexed(path, &place)?;
+    match used {
+        IndexUse::Written(index) => {
+            printer.note(&format!("index for the next opening: {} (--no-index: none)", index.display()));
+        }
+        IndexUse::Failed(reason) => printer.note(&format!("no index could be written: {reason}")),
+        IndexUse::Read(_) | IndexUse::None => {}
+    }
+    Ok(set)
 }

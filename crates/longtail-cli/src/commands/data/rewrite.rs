@@ -21,6 +21,7 @@ impl Reading {
             images: self.images.clone(),
             voc_origin: self.voc_origin,
             labels: self.labels,
+            ..Default::default()
         };
         Ok(Document::open(path, &options)?)
     }
