@@ -3,7 +3,7 @@
 //!
 //! | module | purpose |
 //! | --- | --- |
-//! | [`file`] | [`WeightFile`]: tensors by name, whatever the format |
+//! | [`mod@file`] | [`WeightFile`]: tensors by name, whatever the format |
 //! | `formats` | safetensors, torch's zip and legacy files, pickles of numpy arrays |
 //! | `pickle` | a machine for pickles of plain containers and tensors, and nothing else |
 //! | [`names`] | how torchvision, mmdetection, detectron2 and others name and lay out the tensors of a detector |

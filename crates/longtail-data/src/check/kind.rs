@@ -1,4 +1,4 @@
-//! Kinds of findings: how bad each is, what it means, and whether [`fix`](super::fix) sees to it.
+//! Kinds of findings: how bad each is, what it means, and whether [`fix`](mod@crate::fix) sees to it.
 
 use serde::Serialize;
 
@@ -74,7 +74,7 @@ impl Kind {
         self.describe().1
     }
 
-    /// Whether [`fix`](super::fix) repairs it, where one repair is the right one whatever the set is for.
+    /// Whether [`fix`](mod@crate::fix) repairs it, where one repair is the right one whatever the set is for.
     pub fn fixable(self) -> bool {
         use Kind::*;
         matches!(

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | [`recipe`] | every setting of a head's training |
 //! | [`layer`] | linear, normalised and cosine classifiers on slices |
-//! | [`file`] | a trained head as a file |
+//! | [`mod@file`] | a trained head as a file |
 //! | [`sampling`] | how often images and RoIs come |
 //! | [`stream`] | steps of RoIs from a bank, in windows that fit memory |
 //! | [`mod@train`] | stochastic gradient descent |
