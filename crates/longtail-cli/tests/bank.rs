@@ -108,7 +108,10 @@ fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if !path.ends_with(".lock") {
+            } else if !path.ends_with(".lock")
+                && path.extension().is_none_or(|e| e != "tmp" && e != "partial")
+            {
+                // A kill while a file is written leaves its temporary name behind, which nothing reads.
                 found.push((path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap()));
             }
         }
