@@ -108,7 +108,7 @@ fn step_times(records: &[Record]) -> Vec<(String, String)> {
     let fact = |((name, [total, data, host]), count): ((&str, [f64; 3]), f64)| {
         let share = |part: f64| 100.0 * part / total;
         let text = format!(
-            "{:.3} s; waiting for data {:.1} %, proposals, NMS, matching, sampling and losses {:.1} %",
+            "{:.3} s; waiting for data {:.1} %, work outside the network {:.1} %",
             total / count,
             share(data),
             share(host)

@@ -18,8 +18,8 @@ the references. It refuses negative ids, counts matches of id 0 and gives `iscro
 The folder holds one LVIS ground truth; thousands of cases come from several seeds:
 
     for seed in $(seq 30); do
-        python compare_references.py /tmp/cases-$seed --seed $seed --cases 100
-        LONGTAIL_EVAL_FIXTURES=/tmp/cases-$seed cargo test -p longtail-eval --test references
+        python compare_references.py "$PWD/cases-$seed" --seed $seed --cases 100
+        LONGTAIL_EVAL_FIXTURES="$PWD/cases-$seed" cargo test -p longtail-eval --test references
     done
 """
 
