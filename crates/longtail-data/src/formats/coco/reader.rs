@@ -95,7 +95,7 @@ impl AnnotationSet {
 
     /// Parses the bytes of an annotation file.
     fn parse(bytes: &[u8]) -> Result<Self, String> {
-        let file: FileSet = serde_json::from_slice(bytes).map_err(|error| explain(&error))?;
+        let file: FileSet = serde_json::from_slice(bytes).map_err(|error| explain(bytes, &error))?;
         let images = file.images.into_iter().map(image).collect::<Result<_, _>>()?;
         let annotations = file.annotations.into_iter().map(annotation).collect();
         Ok(Self::assemble(images, annotations, file.categories.into_iter().map(category).collect()))
@@ -239,15 +239,24 @@ fn image(image: FileImage) -> Result<ImageRecord, String> {
     })
 }
 
-fn explain(error: &serde_json::Error) -> String {
+fn explain(bytes: &[u8], error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    if error.is_data() && bytes.trim_ascii_start().starts_with(b"[") {
+        return format!(
+            "it is a list, as files of detections are; ground truth is an object of `images`, `annotations` and \
+             `categories` ({text})"
+        );
+    }
     let hint = if error.is_eof() {
         "; the file is cut short"
+    } else if text.starts_with("trailing characters") {
+        "; is a `bbox` longer than four numbers, or does something follow the end?"
     } else if error.is_syntax() {
         "; note that JSON has no NaN or Infinity"
     } else {
         ""
     };
-    format!("{error}{hint}")
+    format!("{text}{hint}")
 }
 
 #[cfg(test)]
@@ -300,6 +309,24 @@ mod tests {
             (r#"{"images": [{"id": 1, "width": 3}], "categories": []}"#, "missing field `height` at line 1"),
             (r#"{"images": [{"id": 1, "width": 3, "height": 2}], "categories": []}"#, "image 1 has neither"),
             (r#"[1, 2]"#, "line 1 column"),
+            (
+                r#" [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]"#,
+                "as files of detections are",
+            ),
+            (
+                r#"{"images": [], "categories": [], "annotations": [{"id": 1, "image_id": 1, "category_id": 1,
+                    "bbox": [0, 0, 1, 1, 1]}]}"#,
+                "longer than four numbers",
+            ),
+            (
+                r#"{"images": [], "categories": [], "annotations": [{"id": 1, "image_id": 1, "category_id": 1,
+                    "bbox": [0, 0, 1]}]}"#,
+                "invalid length 3",
+            ),
+            (
+                r#"{"images": [], "categories": [], "annotations": [{"id": 1, "image_id": 1, "category_id": "1"}]}"#,
+                "invalid type: string \"1\"",
+            ),
             (r#"{"categories": []}"#, "missing field `images`"),
         ] {
             let error = set(text).unwrap_err();
