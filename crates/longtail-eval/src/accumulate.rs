@@ -13,8 +13,9 @@ pub(crate) struct Curves {
     pub precision: [[f64; RECALL_COUNT]; IOU_COUNT],
     /// Largest recall, by IoU threshold.
     pub recall: [f64; IOU_COUNT],
-    /// Score at each recall threshold, by IoU threshold; 0 beyond the largest recall.
-    pub scores: [[f64; RECALL_COUNT]; IOU_COUNT],
+    /// Score at each recall threshold, by IoU threshold; 0 beyond the largest recall. Empty unless asked for: with
+    /// thousands of classes it is half of the memory.
+    pub scores: Vec<[f64; RECALL_COUNT]>,
 }
 
 impl Curves {
@@ -23,11 +24,17 @@ impl Curves {
     /// Recall grows, and precision can peak, only where a detection is right; so the rows in between need no more
     /// than their number.
     pub fn of(rows: &[&Matched], area: usize, countable: u64) -> Self {
-        let mut curves = Self {
-            precision: [[0.0; RECALL_COUNT]; IOU_COUNT],
-            recall: [0.0; IOU_COUNT],
-            scores: [[0.0; RECALL_COUNT]; IOU_COUNT],
-        };
+        Self::build(rows, area, countable, Vec::new())
+    }
+
+    /// The same with the scores.
+    pub fn with_scores(rows: &[&Matched], area: usize, countable: u64) -> Self {
+        Self::build(rows, area, countable, vec![[0.0; RECALL_COUNT]; IOU_COUNT])
+    }
+
+    fn build(rows: &[&Matched], area: usize, countable: u64, scores: Vec<[f64; RECALL_COUNT]>) -> Self {
+        let mut curves =
+            Self { precision: [[0.0; RECALL_COUNT]; IOU_COUNT], recall: [0.0; IOU_COUNT], scores };
         // Precision and row of each right detection, by threshold.
         let mut right: [Vec<(f64, u32)>; IOU_COUNT] = Default::default();
         // Wrong at every threshold; at some.
@@ -67,11 +74,15 @@ impl Curves {
                 }
                 let Some(&(precision, row)) = points.get(k) else { break };
                 curves.precision[t][r] = precision;
-                // The first row reaches recall 0, right or wrong.
-                curves.scores[t][r] = if threshold == 0.0 { rows[0].score } else { rows[row as usize].score };
+                if let Some(scores) = curves.scores.get_mut(t) {
+                    // The first row reaches recall 0, right or wrong.
+                    scores[r] = if threshold == 0.0 { rows[0].score } else { rows[row as usize].score };
+                }
             }
-            if points.is_empty() && !rows.is_empty() {
-                curves.scores[t][0] = rows[0].score;
+            if let (Some(scores), Some(first), true) =
+                (curves.scores.get_mut(t), rows.first(), points.is_empty())
+            {
+                scores[0] = first.score;
             }
         }
         curves

@@ -49,7 +49,7 @@ impl Evaluation {
                 let rows: Vec<_> = caps.iter().map(|cap| sorted(by_class.rows(class), *cap)).collect();
                 let cell = |area: usize, cap: usize| {
                     let countable = by_class.countable[class][area];
-                    (countable > 0).then(|| Curves::of(&rows[cap], area, countable))
+                    (countable > 0).then(|| Curves::with_scores(&rows[cap], area, countable))
                 };
                 let places = (0..AREAS.len()).flat_map(|area| (0..caps.len()).map(move |cap| (area, cap)));
                 places.map(|(area, cap)| cell(area, cap)).collect()

@@ -36,19 +36,23 @@ impl Evaluation {
     /// # Errors
     /// If the ground truth lacks fields that the protocol needs, or the settings contradict each other.
     pub fn new(detections: &Detections<'_>, settings: Settings) -> Result<Self, EvalError> {
-        let truth = detections.truth;
-        Ok(Self {
+        let matches = Matches::of(detections, settings.selection()?)?;
+        Ok(Self::of(detections.truth, settings, matches))
+    }
+
+    pub(crate) fn of(truth: &GroundTruth, settings: Settings, matches: Matches) -> Self {
+        Self {
             settings,
             label: truth.label.clone(),
             classes: truth.classes.clone(),
             images: truth.images(),
-            matches: Matches::of(detections, settings.selection()?)?,
-        })
+            matches,
+        }
     }
 
-    /// How long it took to sort the detections by image, a part of [`Evaluation::new`].
-    pub fn grouping(&self) -> Duration {
-        self.matches.grouping
+    /// How long it took to match the detections.
+    pub fn matching(&self) -> Duration {
+        self.matches.matching
     }
 
     /// Every number, also by class and by bins of classes.
@@ -112,8 +116,8 @@ impl Evaluation {
 pub(crate) struct OfClass {
     /// By area range, at the full cap.
     pub areas: [Option<Curves>; AREAS.len()],
-    /// COCO: over all areas at the smaller caps.
-    pub caps: [Option<Curves>; 2],
+    /// COCO: over all areas at the smaller caps; none for other protocols.
+    pub caps: Vec<Option<Curves>>,
 }
 
 /// Curves of every class.
@@ -125,10 +129,12 @@ impl ClassCurves {
     pub fn of(matches: &ByClass<'_>, protocol: Protocol) -> Self {
         let of_class = |class| OfClass {
             areas: matches.curves(class),
-            caps: std::array::from_fn(|cap| match protocol {
-                Protocol::Coco => matches.capped_curves(class, COCO_CAPS[cap]),
-                _ => None,
-            }),
+            caps: match protocol {
+                Protocol::Coco => {
+                    COCO_CAPS[..2].iter().map(|cap| matches.capped_curves(class, *cap)).collect()
+                }
+                _ => Vec::new(),
+            },
         };
         Self { by_class: (0..matches.classes()).into_par_iter().map(of_class).collect() }
     }

@@ -9,6 +9,7 @@
 //! | [`ground_truth`] | ground truth, checked and sorted |
 //! | [`detection`] | detections, one or millions |
 //! | `reading` | files of detections |
+//! | `streaming` | the same, matched while they are read |
 //! | `matching` | detections to ground truth, one image and class at a time |
 //! | `matches` | the same over all images: what takes part, with its outcome |
 //! | `accumulate` | precision and recall of a class over all images |
@@ -48,6 +49,7 @@ mod reading;
 pub mod report;
 pub mod rescoring;
 pub mod results;
+mod streaming;
 
 pub use arrays::Arrays;
 pub use bins::{ClassBins, ImageCounts};

@@ -8,7 +8,7 @@ use crate::{
     accumulate::Curves,
     detection::{Detections, Row, counting_sort},
     error::EvalError,
-    ground_truth::{GroundTruth, TruthBox, UNKNOWN},
+    ground_truth::{Federated, GroundTruth, TruthBox, UNKNOWN},
     matching::{Matcher, Outcome, Rules},
     numerics::{AREAS, descending},
 };
@@ -53,8 +53,8 @@ pub(crate) struct Matches {
     /// In parts, as they were made; together they can be large.
     pub parts: Vec<Vec<Matched>>,
     pub countable: Vec<Countable>,
-    /// How long it took to sort detections by image.
-    pub grouping: Duration,
+    /// How long it took to sort detections by image and match them.
+    pub matching: Duration,
 }
 
 impl Matches {
@@ -64,7 +64,6 @@ impl Matches {
         let federated = selection.federated.then(|| truth.federated()).transpose()?;
         let start = Instant::now();
         let (starts, order) = detections.by_image();
-        let grouping = start.elapsed();
         let kept = selection.per_class.map(|cap| best_of_classes(detections, cap));
         let images: Vec<u32> = detections.images.clone().collect();
         // Enough images at once that the memory of a task is worth its start.
@@ -76,14 +75,12 @@ impl Matches {
                 let most = images.iter().map(|&image| rows_of(image).len()).sum();
                 let mut task = Task::new(truth, selection, most);
                 for &image in images {
-                    let lists =
-                        federated.map(|f| (&f.negative[image as usize], &f.not_exhaustive[image as usize]));
-                    task.match_image(detections, image, rows_of(image), kept.as_deref(), lists);
+                    task.match_image(&detections.rows, image, rows_of(image), kept.as_deref(), federated);
                 }
                 (task.found, task.countable)
             })
             .collect();
-        let mut all = Self { grouping, ..Self::default() };
+        let mut all = Self { matching: start.elapsed(), ..Self::default() };
         for (rows, countable) in parts {
             all.parts.push(rows);
             all.countable.extend(countable);
@@ -202,12 +199,12 @@ fn best_of_classes(detections: &Detections<'_>, cap: usize) -> Vec<bool> {
 }
 
 /// Matches images one after the other; holds the memory for it.
-struct Task<'a> {
+pub(crate) struct Task<'a> {
     truth: &'a GroundTruth,
     selection: Selection,
     matcher: Matcher,
-    found: Vec<Matched>,
-    countable: Vec<Countable>,
+    pub found: Vec<Matched>,
+    pub countable: Vec<Countable>,
     /// By class: the last image (plus 1) in which it is scored, and in which it is open.
     scored: Vec<u32>,
     open: Vec<u32>,
@@ -220,7 +217,8 @@ struct Task<'a> {
 }
 
 impl<'a> Task<'a> {
-    fn new(truth: &'a GroundTruth, selection: Selection, most: usize) -> Self {
+    /// For images that have `most` detections together.
+    pub fn new(truth: &'a GroundTruth, selection: Selection, most: usize) -> Self {
         Self {
             truth,
             selection,
@@ -237,16 +235,17 @@ impl<'a> Task<'a> {
         }
     }
 
-    fn match_image(
+    /// Matches an image whose detections are at the places `rows` of `all`. Without `kept` all of them take part.
+    pub fn match_image(
         &mut self,
-        detections: &Detections<'_>,
+        all: &[Row],
         image: u32,
         rows: &[u32],
         kept: Option<&[bool]>,
-        lists: Option<(&Vec<u32>, &Vec<u32>)>,
+        federated: Option<&Federated>,
     ) {
-        let all = &detections.rows;
         let row = |place: u32| -> &Row { &all[place as usize] };
+        let lists = federated.map(|f| (&f.negative[image as usize], &f.not_exhaustive[image as usize]));
         let counts = |area: f64| lists.is_none() || (area > 0.0 && area.is_finite());
         let stamp = image + 1;
 

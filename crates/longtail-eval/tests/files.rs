@@ -9,7 +9,10 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use longtail_data::AnnotationSet;
-use longtail_eval::{Detection, Detections, GroundTruth, Shard, read_detections};
+use longtail_eval::{
+    Detection, Detections, Evaluation, GroundTruth, Protocol, Settings, Shard, read_detections,
+    write_detections,
+};
 use parquet::{
     column::writer::ColumnWriter,
     file::{properties::WriterProperties, writer::SerializedFileWriter},
@@ -54,6 +57,37 @@ fn every_form_gives_the_same() {
         let mut all = Detections::new(&truth, Shard::WHOLE);
         all.read(&path(name)).unwrap();
         assert_eq!(all.len(), detections.len(), "{name}");
+    }
+}
+
+/// Image by image in any order of the images, the detections are matched while the file is read; scattered, they are
+/// read first.
+#[test]
+fn matching_while_reading_gives_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("detections.json");
+    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    let scattered = many();
+    let mut ascending = scattered.clone();
+    ascending.sort_by_key(|d| d.image_id);
+    let mut descending = scattered.clone();
+    descending.sort_by_key(|d| -d.image_id);
+    // Images without detections still have boxes that are missed.
+    let median = ascending[ascending.len() / 2].image_id;
+    let some: Vec<Detection> = descending.iter().filter(|d| d.image_id > median).copied().collect();
+    let one_late: Vec<Detection> = ascending[1..].iter().chain(&ascending[..1]).copied().collect();
+    for detections in [ascending, descending, some, one_late, scattered, Vec::new()] {
+        write_detections(&path, &detections).unwrap();
+        let mut all = Detections::new(&truth, Shard::WHOLE);
+        all.read(&path).unwrap();
+        for protocol in Protocol::ALL {
+            let settings = Settings::strict(protocol);
+            let (found, read) = Evaluation::read(&truth, &path, settings).unwrap();
+            assert_eq!(read, detections.len() as u64);
+            let expected = Evaluation::new(&all, settings).unwrap();
+            assert_eq!(found.report(None), expected.report(None), "{protocol}");
+            assert!(found.arrays() == expected.arrays(), "{protocol}");
+        }
     }
 }
 

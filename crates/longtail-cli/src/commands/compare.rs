@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
 use longtail_eval::{
-    Bootstrap, ClassDifference, Comparison, Detections, Difference, Evaluation, GroundTruth, Settings, Shard,
-    compare,
+    Bootstrap, ClassDifference, Comparison, Difference, EvalError, Evaluation, GroundTruth, Settings, compare,
 };
 use serde_json::json;
 
@@ -23,13 +22,11 @@ pub fn run(arguments: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
     let (set, _) = ground_truth(&arguments.ground_truth, arguments.frequencies_from.as_deref())?;
     let truth = GroundTruth::new(&set)?;
     let settings = Settings::strict(arguments.protocol);
-    let evaluation = |path: &PathBuf| {
-        let mut detections = Detections::new(&truth, Shard::WHOLE);
-        detections.read(path)?;
-        Evaluation::new(&detections, settings)
-    };
-    let evaluations: Vec<Evaluation> =
-        arguments.detections.iter().map(evaluation).collect::<Result<_, _>>()?;
+    let evaluations: Vec<Evaluation> = arguments
+        .detections
+        .iter()
+        .map(|path| Ok(Evaluation::read(&truth, path, settings)?.0))
+        .collect::<Result<_, EvalError>>()?;
     let bar = ProgressBar::new(arguments.resamples);
     bar.set_style(ProgressStyle::with_template("resampling images {bar:24} {pos}/{len}  {eta} left")?);
     let bootstrap = Bootstrap { resamples: arguments.resamples, seed: arguments.seed };

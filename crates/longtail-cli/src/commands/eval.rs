@@ -97,21 +97,18 @@ fn score(
     let truth = GroundTruth::new(&set)?;
     let shard = arguments.shard.unwrap_or(Shard::WHOLE);
     stopwatch.lap("read ground truth");
-    let mut detections = Detections::new(&truth, shard);
-    detections.read(path)?;
-    stopwatch.lap("read detections");
-    if detections.is_empty() && shard == Shard::WHOLE {
-        printer.note("note: there is no detection; every class with ground truth scores 0");
-    }
     if let Some(partial) = &arguments.partial {
+        let mut detections = Detections::new(&truth, shard);
+        detections.read(path)?;
         Partial::new(&detections, shard, settings)?.write(partial)?;
         return Ok(None);
     }
-    let evaluation = Evaluation::new(&detections, settings)?;
-    stopwatch.lap("match");
-    stopwatch.split("group", evaluation.grouping());
-    // Millions of detections are the largest part of the memory.
-    drop(detections);
+    let (evaluation, read) = Evaluation::read(&truth, path, settings)?;
+    stopwatch.lap("read detections");
+    stopwatch.split("match", evaluation.matching());
+    if read == 0 {
+        printer.note("note: there is no detection; every class with ground truth scores 0");
+    }
     let wanted = (arguments.errors, arguments.look_alikes);
     let analyses = Analyses::of(&set, counts.as_ref(), path, protocol, wanted)?;
     let bins = match counts {

@@ -7,7 +7,7 @@ use crate::detection::Detection;
 
 /// The run is not of the usual form, or not right; the thorough reader can tell.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Unusual;
+pub(crate) struct Unusual;
 
 /// What separates the entries of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,7 +18,11 @@ pub(super) fn thorough(path: &Path) -> Result<Vec<Detection>, EvalError> {
     if is_parquet(path)? {
         let mut all = Vec::new();
         // It takes every row, so that nothing is unusual.
-        let _ = parquet::stream(path, |detection| Some(*detection), |found| all.extend_from_slice(found))?;
+        let add = |found: &[Detection]| {
+            all.extend_from_slice(found);
+            Ok(())
+        };
+        let _ = parquet::stream(path, |detection| Some(*detection), add)?;
         return Ok(all);
     }
     let parse = |reason: String| EvalError::Parse { path: path.to_owned(), reason };

@@ -15,8 +15,9 @@ use std::{
 
 use rayon::prelude::*;
 
+pub(crate) use self::entry::Unusual;
 use self::{
-    entry::{Separator, Unusual, parse_run},
+    entry::{Separator, parse_run},
     explain::thorough,
 };
 use crate::{
@@ -47,7 +48,14 @@ impl Detections<'_> {
             })?;
         }
         let truth = self.truth;
-        let fast = stream(path, |detection| row(truth, detection).ok(), |rows| self.push(rows));
+        let fast = stream(
+            path,
+            |detection| row(truth, detection).ok(),
+            |rows| {
+                self.push(rows);
+                Ok(())
+            },
+        );
         if !matches!(fast, Ok(Ok(()))) {
             self.rows.truncate(rows);
             self.seen = seen;
@@ -66,7 +74,11 @@ impl Detections<'_> {
 /// If the file cannot be read or is no such list; the message names the entry and field, or has line and column.
 pub fn read_detections(path: &Path) -> Result<Vec<Detection>, EvalError> {
     let mut all = Vec::new();
-    match stream(path, |detection| Some(*detection), |found| all.extend_from_slice(found))? {
+    let add = |found: &[Detection]| {
+        all.extend_from_slice(found);
+        Ok(())
+    };
+    match stream(path, |detection| Some(*detection), add)? {
         Ok(()) => Ok(all),
         Err(Unusual) => thorough(path),
     }
@@ -95,11 +107,11 @@ fn open(path: &Path) -> Result<Box<dyn Read + Send>, EvalError> {
     })
 }
 
-/// Parses a file block by block and hands on what is found in order, until something is unusual.
-fn stream<T: Send>(
+/// Parses a file block by block and hands on what is found in order, until something is unusual, to `found` too.
+pub(crate) fn stream<T: Send>(
     path: &Path,
     convert: impl Fn(&Detection) -> Option<T> + Sync,
-    mut found: impl FnMut(&[T]),
+    mut found: impl FnMut(&[T]) -> Result<(), Unusual>,
 ) -> Result<Result<(), Unusual>, EvalError> {
     if is_parquet(path)? {
         return parquet::stream(path, convert, found);
@@ -168,10 +180,9 @@ fn stream<T: Send>(
             })
             .collect();
         for (run, rows) in runs.iter().zip(&found_by_run) {
-            if run.is_err() {
+            if run.is_err() || found(rows).is_err() {
                 return Ok(Err(Unusual));
             }
-            found(rows);
         }
         if last {
             return Ok(Ok(()));

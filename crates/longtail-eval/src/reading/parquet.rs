@@ -23,11 +23,11 @@ const INTEGERS: usize = 2;
 /// Rows read at once.
 const BATCH: usize = 1 << 16;
 
-/// Reads a file batch by batch and hands on what is found in order, until `convert` refuses a row.
+/// Reads a file batch by batch and hands on what is found in order, until `convert` refuses a row or `found` a batch.
 pub(super) fn stream<T: Send>(
     path: &Path,
     convert: impl Fn(&Detection) -> Option<T> + Sync,
-    found: impl FnMut(&[T]),
+    found: impl FnMut(&[T]) -> Result<(), Unusual>,
 ) -> Result<Result<(), Unusual>, EvalError> {
     // The library panics on some damaged files. What was found before is dropped by the caller, as after any error.
     std::panic::catch_unwind(AssertUnwindSafe(|| read_batches(path, convert, found))).unwrap_or_else(|_| {
@@ -39,7 +39,7 @@ pub(super) fn stream<T: Send>(
 fn read_batches<T: Send>(
     path: &Path,
     convert: impl Fn(&Detection) -> Option<T> + Sync,
-    mut found: impl FnMut(&[T]),
+    mut found: impl FnMut(&[T]) -> Result<(), Unusual>,
 ) -> Result<Result<(), Unusual>, EvalError> {
     let fail = |reason: String| EvalError::Table { path: path.to_owned(), reason };
     let damaged = |error: parquet::errors::ParquetError| fail(format!("{error}; is the file whole?"));
@@ -80,7 +80,9 @@ fn read_batches<T: Send>(
                 let Some(row) = row else { return Ok(Err(Unusual)) };
                 rows.push(row);
             }
-            found(&rows);
+            if found(&rows).is_err() {
+                return Ok(Err(Unusual));
+            }
             left -= count;
             first += count as u64;
         }
