@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use longtail_data::{
-    Annotation, AnnotationSet, Category, ClassCounts, Document, FrequencyGroup, ImageRecord, LabelMap,
-    Layout, RawJson,
+    Annotation, AnnotationSet, Category, ClassCounts, Document, FrequencyGroup, ImageFolder, ImageRecord,
+    LabelMap, Layout, RawJson,
     curation::{
         CountUnit, Duplicates, Filter, Groups, MergeOptions, Selection, SplitOptions, filter, merge, split,
         subset,
     },
 };
 use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 /// Images by the classes of their boxes; classes 1 to `classes`, named `class 1`, …
 fn document(classes: i64, images: &[Vec<i64>]) -> Document {
@@ -98,6 +100,32 @@ fn a_split_keeps_shares_of_every_class() {
             assert_eq!(members.get("place").unwrap().as_str(), (annotation.id - 1).to_string());
         }
     }
+}
+
+/// Two pictures and a brighter copy of the first; a picture that cannot be read is an error.
+#[test]
+fn pictures_that_look_the_same_stay_together() {
+    let whole = document(1, &[vec![1], vec![1], vec![1]]);
+    let folder = tempfile::tempdir().unwrap();
+    let picture = |seed: u64, brighter: u8| {
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        image::RgbImage::from_fn(8, 8, |_, _| image::Rgb([random.random_range(0..240_u8) + brighter; 3]))
+    };
+    let path = |place: usize| folder.path().join(&whole.set.images[place].file_name);
+    for (place, (seed, brighter)) in [(1, 0), (2, 0), (1, 9)].into_iter().enumerate() {
+        picture(seed, brighter).save_with_format(path(place), image::ImageFormat::Png).unwrap();
+    }
+    let images = ImageFolder::new(folder.path());
+    let done = std::sync::atomic::AtomicUsize::new(0);
+    let count = || {
+        done.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    };
+    let groups = Groups::by_picture(&whole, &images, &count).unwrap();
+    assert_eq!((groups.of_image, groups.count, groups.alone), (vec![0, 1, 0], 2, 1));
+    assert_eq!(done.into_inner(), 3);
+    std::fs::write(path(1), "no picture").unwrap();
+    let error = Groups::by_picture(&whole, &images, &|| ()).unwrap_err().to_string();
+    assert!(error.contains(&whole.set.images[1].file_name), "{error}");
 }
 
 #[test]

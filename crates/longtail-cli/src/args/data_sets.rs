@@ -148,6 +148,9 @@ pub struct DataSplit {
     /// Keep images together by a table with the columns file_name and group
     #[arg(long, value_name = "FILE.csv", group = "grouping")]
     pub group_file: Option<PathBuf>,
+    /// Keep images together that look the same or nearly; needs the images (--images)
+    #[arg(long, group = "grouping")]
+    pub group_near_duplicates: bool,
     /// Random choices between equals
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

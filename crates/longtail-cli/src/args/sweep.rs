@@ -14,7 +14,7 @@ All values start from the same stage-1 weights and see the same batches.
 
 Examples:
   longtail sweep configs/demo.toml --vary loss.threshold=0.01,0.1,0.3,0.5,0.7,0.9 --seeds 0,1,2
-  longtail sweep configs/demo.toml --from runs/demo/1 --vary 'loss.cuts=[5],[50],[500]' \\
+  longtail sweep configs/demo.toml --from runs/demo/1 --vary 'loss.cuts=[[5],[50],[500]]' \\
       --set 'stages.1.classifiers=[{ name = \"BAGS\", loss = { kind = \"bags\" } }]'
 
 On a feature bank every combination of the varied values is trained, in parallel on the cores; settings are those of

@@ -81,6 +81,9 @@ fn parse(text: &str) -> anyhow::Result<(String, Vec<String>)> {
         .split_once('=')
         .filter(|(key, values)| !key.is_empty() && !values.is_empty())
         .ok_or_else(|| anyhow!("`--vary {text}` is no `key=v1,v2,…`, as in `loss.threshold=0.5,0.7`"))?;
+    // A list of lists is a list of values, each a list.
+    let lists = values.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::trim);
+    let values = lists.filter(|inner| inner.starts_with('[') && inner.ends_with(']')).unwrap_or(values);
     let (mut parts, mut depth, mut quoted) = (vec![String::new()], 0, false);
     for c in values.chars() {
         match c {
@@ -95,6 +98,7 @@ fn parse(text: &str) -> anyhow::Result<(String, Vec<String>)> {
             last.push(c);
         }
     }
+    let parts = parts.iter().map(|part| part.trim().to_owned()).collect();
     Ok((key.to_owned(), parts))
 }
 
@@ -132,6 +136,10 @@ mod tests {
             (key.as_str(), values),
             ("loss.cuts", vec!["[5]".into(), "[10,100]".into(), "\"a,b\"".into()])
         );
+        let (_, values) = parse("loss.cuts=[[5], [10,100],[5000]]").unwrap();
+        assert_eq!(values, ["[5]", "[10,100]", "[5000]"]);
+        assert_eq!(parse("loss.cuts=[[5]]").unwrap().1, ["[5]"]);
+        assert_eq!(parse("loss.cuts=[5]").unwrap().1, ["[5]"]);
         assert!(parse("loss.cuts").is_err() && parse("=3").is_err() && parse("a=").is_err());
     }
 }

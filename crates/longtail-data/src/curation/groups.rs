@@ -2,10 +2,17 @@
 
 use std::path::Path;
 
+use rayon::prelude::*;
 use regex::Regex;
 use rustc_hash::FxHashMap;
 
-use crate::{document::Document, error::DataError, formats::read_text};
+use crate::{
+    document::Document,
+    error::DataError,
+    folder::{ImageFolder, read_image},
+    formats::read_text,
+    similarity::{Fingerprint, groups},
+};
 
 /// The group of every image, by its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,6 +85,40 @@ impl Groups {
             return Err(DataError::Setting { field: "group-field", reason });
         }
         Ok(groups)
+    }
+
+    /// Images that look the same or nearly, by their pixels: see [`crate::similarity`]. `progress` is called after each
+    /// image.
+    ///
+    /// # Errors
+    /// If an image cannot be found or read: it could be a copy of any other.
+    pub fn by_picture(
+        document: &Document,
+        folder: &ImageFolder,
+        progress: &(dyn Fn() + Sync),
+    ) -> Result<Self, DataError> {
+        let pictures: Vec<Fingerprint> = document
+            .set
+            .images
+            .par_iter()
+            .map(|image| {
+                let picture = Fingerprint::of(&read_image(&folder.find(&image.file_name)?)?);
+                progress();
+                Ok(picture)
+            })
+            .collect::<Result<_, DataError>>()?;
+        let of_image = groups(&pictures);
+        let mut sizes = vec![0_usize; of_image.len()];
+        of_image.iter().for_each(|&group| sizes[group] += 1);
+        // Groups are numbered by their first image; every other number is left out.
+        let mut numbers = vec![0; of_image.len()];
+        let mut count = 0;
+        for (place, _) in sizes.iter().enumerate().filter(|(_, size)| **size > 0) {
+            numbers[place] = count;
+            count += 1;
+        }
+        let alone = sizes.iter().filter(|size| **size == 1).count();
+        Ok(Self { of_image: of_image.into_iter().map(|group| numbers[group]).collect(), count, alone })
     }
 
     /// Groups of a table with the columns `file_name` and `group`.

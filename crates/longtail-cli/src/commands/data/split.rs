@@ -1,7 +1,14 @@
 //! `longtail data split`
 
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
 use longtail_data::{
-    Losses,
+    Document, ImageFolder, Losses,
     curation::{Groups, SplitOptions, split},
 };
 
@@ -13,7 +20,9 @@ const NAMED: usize = 10;
 
 /// Splits and writes every part.
 pub fn run(arguments: &DataSplit, printer: &Printer) -> anyhow::Result<Outcome> {
-    let DataSplit { input, output, shares, every_class, seed, reading, writing, .. } = arguments;
+    let DataSplit {
+        input, output, shares, every_class, group_near_duplicates, seed, reading, writing, ..
+    } = arguments;
     let document = reading.open(input)?;
     let groups = if let Some(pattern) = &arguments.group_by {
         Groups::by_pattern(&document, pattern)?
@@ -21,6 +30,8 @@ pub fn run(arguments: &DataSplit, printer: &Printer) -> anyhow::Result<Outcome> 
         Groups::by_field(&document, field)?
     } else if let Some(file) = &arguments.group_file {
         Groups::from_table(&document, file)?
+    } else if *group_near_duplicates {
+        by_picture(&document, reading.images.as_deref())?
     } else {
         Groups::single(&document)
     };
@@ -67,4 +78,16 @@ pub fn run(arguments: &DataSplit, printer: &Printer) -> anyhow::Result<Outcome> 
         ));
     }
     Ok(Outcome::Done)
+}
+
+fn by_picture(document: &Document, folder: Option<&Path>) -> anyhow::Result<Groups> {
+    let folder =
+        folder.context("--group-near-duplicates looks at the images; say where they are with --images")?;
+    let bar = ProgressBar::new(document.set.images.len() as u64);
+    bar.set_style(ProgressStyle::with_template("looking at images {bar:24} {pos}/{len}  {eta} left")?);
+    let done = AtomicU64::new(0);
+    let progress = || bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1);
+    let groups = Groups::by_picture(document, &ImageFolder::new(folder), &progress)?;
+    bar.finish_and_clear();
+    Ok(groups)
 }
