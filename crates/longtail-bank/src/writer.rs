@@ -10,7 +10,7 @@ use std::{
 use rayon::prelude::*;
 
 use crate::{
-    disk::write_by_rename,
+    disk::{remove_temporary, write_by_rename},
     error::BankError,
     header::{Header, ShardRecord},
     rows::ImageRows,
@@ -32,7 +32,8 @@ pub struct BankWriter {
 }
 
 impl BankWriter {
-    /// Creates the folder, or goes on with one that was begun with the same header: shards that are whole are kept.
+    /// Creates the folder, or goes on with one that was begun with the same header: shards that are whole are kept, and
+    /// what a kill left of half-written files is removed.
     ///
     /// # Errors
     /// If the folder holds a finished bank or one of other settings, another process writes it, or it cannot be written.
@@ -61,8 +62,10 @@ impl BankWriter {
             if begun.complete {
                 return Err(BankError::Exists { path: folder.to_owned() });
             }
+            remove_temporary(folder, is_ours)?;
             done = finished(folder, done.len())?;
         } else {
+            remove_temporary(folder, is_ours)?;
             write_json(&path, &header)?;
         }
         Ok(Self { folder: folder.to_owned(), header, done, _lock: lock })
@@ -123,6 +126,13 @@ impl BankWriter {
         let _ = fs::remove_file(self.folder.join(JOURNAL));
         Ok(header)
     }
+}
+
+/// Whether a file of this name is one that the writer makes.
+fn is_ours(name: &str) -> bool {
+    let index = name.strip_prefix("shard-").and_then(|rest| rest.strip_suffix(".safetensors"));
+    let shard = index.and_then(|index| index.parse().ok()).is_some_and(|index| file_name(index) == name);
+    shard || name == HEADER || name == JOURNAL
 }
 
 fn write_json(path: &Path, header: &Header) -> Result<(), BankError> {

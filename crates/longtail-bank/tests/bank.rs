@@ -147,6 +147,38 @@ fn other_settings_are_named() {
 }
 
 #[test]
+fn what_a_kill_left_half_written_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = BankWriter::open(folder.path(), header(Precision::F16)).unwrap();
+    writer.write(1, &shard_rows(&header(Precision::F16), 1)).unwrap();
+    drop(writer);
+    let ours =
+        ["shard-00000.safetensors.tmp", "shard-00123.safetensors.tmp", "bank.json.tmp", "shards.jsonl.tmp"];
+    let others = [
+        "notes.tmp",
+        "shard-1.safetensors.tmp",
+        "shard-0000x.safetensors.tmp",
+        "shard-00000.safetensors.tmp.old",
+    ];
+    let exists = |name: &str| folder.path().join(name).exists();
+    let put =
+        || ours.iter().chain(&others).for_each(|name| fs::write(folder.path().join(name), b"half").unwrap());
+    put();
+    // Another bank's folder is left as it is.
+    assert!(BankWriter::open(folder.path(), header(Precision::F32)).is_err());
+    assert!(ours.iter().all(|name| exists(name)));
+    let writer = BankWriter::open(folder.path(), header(Precision::F16)).unwrap();
+    assert_eq!(writer.missing(), [0, 2]);
+    assert!(!ours.iter().any(|name| exists(name)) && others.iter().all(|name| exists(name)));
+    drop(writer);
+    // A header that was never renamed: the folder begins anew.
+    fs::remove_file(folder.path().join("bank.json")).unwrap();
+    put();
+    BankWriter::open(folder.path(), header(Precision::F32)).unwrap();
+    assert!(!ours.iter().any(|name| exists(name)) && others.iter().all(|name| exists(name)));
+}
+
+#[test]
 fn an_unfinished_bank_has_no_final_header() {
     let folder = tempfile::tempdir().unwrap();
     let writer = BankWriter::open(folder.path(), header(Precision::F16)).unwrap();
