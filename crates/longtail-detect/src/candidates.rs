@@ -9,6 +9,7 @@ use crate::{
     config::RoiHeadConfig,
     faster_rcnn::{FasterRcnn, ImageBatch},
     matcher::{Match, match_boxes},
+    roi_head::BoxFeatures,
     rpn::{self, Phase},
 };
 
@@ -27,8 +28,10 @@ pub struct Candidates {
 
 /// Candidates of a batch with their features.
 pub struct CandidateFeatures {
-    /// `[R, D]`, image by image.
+    /// What the classifier sees, `[R, D]`, image by image.
     pub features: Tensor<2>,
+    /// What the last hidden layer sees, `[R, H]`.
+    pub hidden: Tensor<2>,
     /// Candidates of every image.
     pub images: Vec<Candidates>,
 }
@@ -65,7 +68,7 @@ pub fn candidates(
 
 impl FasterRcnn {
     /// All foreground candidates of a training step on these images, and the background ones that `keep(image, number)`
-    /// chooses, with the features that the classifier sees.
+    /// chooses, with their features.
     pub fn candidate_features(
         &self,
         images: &ImageBatch,
@@ -88,7 +91,8 @@ impl FasterRcnn {
             .enumerate()
             .flat_map(|(image, candidates)| candidates.boxes.iter().map(move |b| (image, *b)))
             .collect();
-        CandidateFeatures { features: self.roi_features_of(&levels, &rois), images: found }
+        let BoxFeatures { hidden, classifier } = self.roi_features_of(&levels, &rois);
+        CandidateFeatures { features: classifier, hidden, images: found }
     }
 }
 

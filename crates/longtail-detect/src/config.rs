@@ -96,6 +96,9 @@ pub struct RoiHeadConfig {
     pub hidden: usize,
     /// One box regression for all classes instead of one a class.
     pub class_agnostic: bool,
+    /// A last hidden layer for the box regression alone, so that the classifier's can be trained again without moving
+    /// boxes.
+    pub separate_regression: bool,
     /// Standard deviations that box deltas are divided by.
     pub box_deviations: [f32; 4],
     /// β of the smooth L1 loss.
@@ -201,6 +204,7 @@ impl Default for RoiHeadConfig {
             canonical_size: 224.0,
             hidden: 1024,
             class_agnostic: false,
+            separate_regression: false,
             box_deviations: [0.1, 0.1, 0.2, 0.2],
             smooth_l1_beta: 1.0,
         }

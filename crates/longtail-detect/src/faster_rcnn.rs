@@ -20,7 +20,7 @@ use crate::{
     error::DetectError,
     fpn::FeaturePyramid,
     layers::Initializer,
-    roi_head::{RoiHead, SampledRois, sample_rois},
+    roi_head::{BoxFeatures, RoiHead, SampledRois, sample_rois},
     rpn::{self, Phase, RpnHead, RpnOutput},
 };
 
@@ -102,8 +102,10 @@ pub struct RoiFeatures {
 
 /// Features of all proposals of a batch, from which any classifier makes detections.
 pub struct ProposalFeatures {
-    /// `[R, D]`.
+    /// What the classifier sees, `[R, D]`.
     pub features: Tensor<2>,
+    /// What the last hidden layer sees, `[R, H]`.
+    pub hidden: Tensor<2>,
     /// Box regression of every proposal, `[R × 4]` or `[R × 4C]`.
     deltas: Vec<f32>,
     /// Image and box of every proposal, image by image.
@@ -187,7 +189,7 @@ impl FasterRcnn {
 
         let config = &self.config.roi_head;
         let features = self.roi_head.features(config, &levels, &sampled.rois);
-        let logits = self.roi_head.classifier.forward(features.clone());
+        let logits = self.roi_head.classifier.forward(features.classifier.clone());
         let began = Instant::now();
         let roi_targets = RoiTargets::new(&sampled.labels, self.num_classes, draw)?.with_reduction(reduction);
         let (classification, loss_state) = match loss.forward(logits.clone(), &roi_targets, loss_state) {
@@ -221,7 +223,7 @@ impl FasterRcnn {
         let sampled = self.sample(&output, &anchors, images, targets, draw);
         let host_time = began.elapsed();
         let features = self.roi_head.features(&self.config.roi_head, &levels, &sampled.rois);
-        RoiFeatures { features, labels: sampled.labels, host_time }
+        RoiFeatures { features: features.classifier, labels: sampled.labels, host_time }
     }
 
     /// P2 to P6 of a batch.
@@ -239,9 +241,10 @@ impl FasterRcnn {
             .flat_map(|(image, boxes)| boxes.into_iter().map(move |b| (image, b)))
             .collect();
         let features = self.roi_head.features(&self.config.roi_head, &levels, &rois);
-        let deltas = self.roi_head.regression.forward(features.clone()).into_data();
+        let deltas = self.roi_head.deltas(&features).into_data();
         let deltas = deltas.try_to_vec::<f32>().expect("deltas are f32");
-        ProposalFeatures { features, deltas, rois, sizes: images.sizes.clone() }
+        let BoxFeatures { hidden, classifier } = features;
+        ProposalFeatures { features: classifier, hidden, deltas, rois, sizes: images.sizes.clone() }
     }
 
     /// Detections of every image from class scores `[R × C]` of its proposals.
@@ -288,8 +291,8 @@ impl FasterRcnn {
         regress(coder, &proposals.boxes_of(image), deltas, proposals.sizes[image], meta, test)
     }
 
-    /// Features of regions, `[R, D]`.
-    pub(crate) fn roi_features_of(&self, levels: &[Tensor<4>; 5], rois: &[(usize, Xyxy)]) -> Tensor<2> {
+    /// Features of regions.
+    pub(crate) fn roi_features_of(&self, levels: &[Tensor<4>; 5], rois: &[(usize, Xyxy)]) -> BoxFeatures {
         self.roi_head.features(&self.config.roi_head, levels, rois)
     }
 
@@ -301,6 +304,11 @@ impl FasterRcnn {
     /// The last classification layer, `[D, K]`.
     pub fn classifier(&self) -> &Linear {
         &self.roi_head.classifier
+    }
+
+    /// The last hidden layer below the classifier, `[H, D]`.
+    pub fn last_hidden(&self) -> &Linear {
+        self.roi_head.last_hidden()
     }
 
     /// The same detector with another last classification layer.

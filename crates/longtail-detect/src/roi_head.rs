@@ -1,4 +1,5 @@
-//! The box head: two hidden layers over RoIAlign features, a classifier and a box regression.
+//! The box head: two hidden layers over RoIAlign features, a classifier and a box regression. The regression reads the
+//! classifier's last hidden layer, or one of its own.
 
 use burn::{
     module::Module,
@@ -27,7 +28,18 @@ const CANONICAL_LEVEL: f32 = 2.0;
 pub struct RoiHead {
     hidden: Vec<Linear>,
     pub(crate) classifier: Linear,
-    pub(crate) regression: Linear,
+    regression: Linear,
+    /// The regression's last hidden layer, if it has its own.
+    regression_hidden: Option<Linear>,
+}
+
+/// What layers of the head see of regions.
+#[derive(Debug, Clone)]
+pub struct BoxFeatures {
+    /// The last hidden layer, `[R, hidden]`.
+    pub hidden: Tensor<2>,
+    /// The classifier, `[R, hidden]`.
+    pub classifier: Tensor<2>,
 }
 
 /// RoIs of a batch, drawn for the losses.
@@ -58,20 +70,28 @@ impl RoiHead {
             |inputs: usize| initializer.linear(inputs, config.hidden, (2.0 / inputs as f32).sqrt());
         let hidden = vec![hidden(inputs), hidden(config.hidden)];
         let regressions = if config.class_agnostic { 4 } else { 4 * num_classes };
-        Self {
-            hidden,
-            classifier: initializer.linear(config.hidden, outputs, 0.01),
-            regression: initializer.linear(config.hidden, regressions, 0.001),
-        }
+        let classifier = initializer.linear(config.hidden, outputs, 0.01);
+        let regression = initializer.linear(config.hidden, regressions, 0.001);
+        // Drawn last: without it every other layer begins with the same weights.
+        let own = |initializer: &mut Initializer| {
+            initializer.linear(config.hidden, config.hidden, (2.0 / config.hidden as f32).sqrt())
+        };
+        let regression_hidden = config.separate_regression.then(|| own(initializer));
+        Self { hidden, classifier, regression, regression_hidden }
     }
 
-    /// Features of regions, `[R, hidden]`: what the classifier sees.
+    /// The last hidden layer of the classifier.
+    pub fn last_hidden(&self) -> &Linear {
+        self.hidden.last().expect("a head has hidden layers")
+    }
+
+    /// Features of regions.
     pub fn features(
         &self,
         config: &RoiHeadConfig,
         levels: &[Tensor<4>; 5],
         rois: &[(usize, Xyxy)],
-    ) -> Tensor<2> {
+    ) -> BoxFeatures {
         let device = levels[0].device();
         let mut rows = Vec::with_capacity(rois.len() * 6);
         for (image, roi) in rois {
@@ -87,12 +107,27 @@ impl RoiHead {
         };
         let pyramid: [Tensor<4>; LEVELS] = std::array::from_fn(|level| levels[level].clone());
         let pooled = roi_align(pyramid, regions, options).flatten::<2>(1, 3);
-        self.hidden.iter().fold(pooled, |x, layer| relu(layer.forward(x)))
+        let below = &self.hidden[..self.hidden.len() - 1];
+        let hidden = below.iter().fold(pooled, |x, layer| relu(layer.forward(x)));
+        BoxFeatures { classifier: relu(self.last_hidden().forward(hidden.clone())), hidden }
+    }
+
+    /// Box regression of regions, `[R, 4]` or `[R, 4C]`.
+    pub fn deltas(&self, features: &BoxFeatures) -> Tensor<2> {
+        self.regression.forward(match &self.regression_hidden {
+            Some(own) => relu(own.forward(features.hidden.clone())),
+            None => features.classifier.clone(),
+        })
     }
 
     /// Smooth L1 over the foreground RoIs, divided by the number of all RoIs.
-    pub fn box_loss(&self, config: &RoiHeadConfig, features: &Tensor<2>, sampled: &SampledRois) -> Tensor<1> {
-        let predicted = self.regression.forward(features.clone());
+    pub fn box_loss(
+        &self,
+        config: &RoiHeadConfig,
+        features: &BoxFeatures,
+        sampled: &SampledRois,
+    ) -> Tensor<1> {
+        let predicted = self.deltas(features);
         if sampled.foreground.is_empty() {
             return predicted.sum() * 0.0;
         }

@@ -33,6 +33,13 @@ pub fn export(predictor: &Predictor, naming: Naming, path: &Path) -> Result<Expo
             naming.name()
         )));
     }
+    if predictor.detector_config().roi_head.separate_regression {
+        return Err(refused(format!(
+            "cannot hold a box regression with a last hidden layer of its own (roi_head.separate_regression): {} has none; \
+             export the run before its hidden layer was trained again",
+            naming.name()
+        )));
+    }
     let arrays = to_arrays(&predictor.parameters());
     let (named, left) = transfer::export(&arrays, naming)?;
     if let Some(first) = left.first() {

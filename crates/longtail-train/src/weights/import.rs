@@ -83,6 +83,11 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, TrainError> {
     description = with(description, &request.overrides)?;
     description.validate()?;
 
+    if description.detector.roi_head.separate_regression {
+        let reason = "is true, and no file of another framework has a hidden layer for the box regression alone; import \
+                      without it: a training that sets it begins both with the layer of the file";
+        return Err(TrainError::recipe("detector.roi_head.separate_regression", reason));
+    }
     let count = description.classes.len().max(1);
     let detector = description.detector.init(count, count + 1, 0, &Device::flex());
     let mut wanted = to_arrays(&snapshot(&detector));

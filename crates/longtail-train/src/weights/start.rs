@@ -17,9 +17,13 @@ use crate::{
 
 const CLASSIFIER: &str = "roi_head.classifier.";
 const REGRESSION: &str = "roi_head.regression.";
+const REGRESSION_HIDDEN: &str = "roi_head.regression_hidden.";
+/// What the box regression reads in a detector without a hidden layer of its own for it.
+const SHARED_HIDDEN: &str = "roi_head.hidden.1.";
 
 /// The detector with every tensor that the checkpoint at `path` has for it. Where the classes differ, those of the
-/// same name are taken and the others keep their initial weights. Also what happened, in sentences.
+/// same name are taken and the others keep their initial weights. A box regression's own hidden layer begins with the
+/// shared one of a file without it. Also what happened, in sentences.
 ///
 /// # Errors
 /// If the file cannot be read or holds a tensor of another shape.
@@ -38,7 +42,11 @@ pub(crate) fn start(
     let mut merged = TensorMap::new();
     let (mut loaded, mut missing, mut resized) = (0, Vec::new(), false);
     for (name, own) in &initial {
-        let Some(found) = checkpoint.model.get(name) else {
+        let shared = || {
+            let rest = name.strip_prefix(REGRESSION_HIDDEN)?;
+            checkpoint.model.get(&format!("{SHARED_HIDDEN}{rest}"))
+        };
+        let Some(found) = checkpoint.model.get(name).or_else(shared) else {
             missing.push(name.as_str());
             merged.insert(name.clone(), own.clone());
             continue;
