@@ -20,6 +20,27 @@ pub enum Part {
     Proposals,
 }
 
+/// The layer of the detector whose inputs the rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeatureLayer {
+    /// The last classification layer.
+    #[default]
+    Classifier,
+    /// The last hidden layer below it.
+    Hidden,
+}
+
+impl FeatureLayer {
+    /// Readable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classifier => "classifier",
+            Self::Hidden => "last hidden layer",
+        }
+    }
+}
+
 /// A class, by its place: label `c + 1` in the rows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Class {
@@ -130,6 +151,9 @@ pub struct Header {
     pub complete: bool,
     /// What the rows are.
     pub part: Part,
+    /// The layer that sees them.
+    #[serde(default)]
+    pub layer: FeatureLayer,
     /// Width D of a feature vector.
     pub width: usize,
     /// How features are stored.
@@ -138,7 +162,8 @@ pub struct Header {
     pub classes: Vec<Class>,
     /// Images of the training set that the classes were counted in.
     pub total_images: u64,
-    /// SHA-256 of the detector's weights below the classifier; none for features from elsewhere.
+    /// SHA-256 of the detector's frozen weights: all but `layer` and what is above it, with the last hidden layer that the
+    /// box regression reads; none for features from elsewhere.
     pub frozen_sha256: Option<String>,
     /// Images in this part.
     pub images: usize,
@@ -178,6 +203,7 @@ impl Header {
             version: VERSION,
             complete: false,
             part,
+            layer: FeatureLayer::default(),
             width,
             precision,
             classes,

@@ -51,7 +51,7 @@ pub mod shard;
 pub mod writer;
 
 pub use error::BankError;
-pub use header::{Class, Counts, Header, Part, RoiSampling, ShardRecord, TruthFile, View};
+pub use header::{Class, Counts, FeatureLayer, Header, Part, RoiSampling, ShardRecord, TruthFile, View};
 pub use precision::Precision;
 pub use reader::{Bank, BankImage};
 pub use rows::ImageRows;

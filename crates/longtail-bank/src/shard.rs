@@ -2,7 +2,7 @@
 //!
 //! | tensor | shape | type | |
 //! | --- | --- | --- | --- |
-//! | `features` | `[R, D]` | F16, F32 or I8 | what the classifier sees |
+//! | `features` | `[R, D]` | F16, F32 or I8 | what the header's layer sees |
 //! | `scales` | `[R]` | F32 | int8 only: factor of each row |
 //! | `labels` | `[R]` | I32 | 0 background, `c + 1` class c; training only |
 //! | `ious` | `[R]` | F32 | with the best box of the ground truth; training only |

@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use longtail_bank::{
-    Bank, BankError, BankWriter, Class, Header, ImageRows, Part, Precision, View, npy::read_arrays,
+    Bank, BankError, BankWriter, Class, FeatureLayer, Header, ImageRows, Part, Precision, View,
+    npy::read_arrays,
 };
 
 const WIDTH: usize = 3;
@@ -176,6 +177,20 @@ fn what_a_kill_left_half_written_is_removed_and_nothing_else() {
     put();
     BankWriter::open(folder.path(), header(Precision::F32)).unwrap();
     assert!(!ours.iter().any(|name| exists(name)) && others.iter().all(|name| exists(name)));
+}
+
+#[test]
+fn banks_from_before_there_was_a_layer_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), Precision::F16);
+    let path = folder.path().join("bank.json");
+    let text = fs::read_to_string(&path).unwrap();
+    let old = text.replacen("  \"layer\": \"classifier\",\n", "", 1);
+    assert_ne!(old, text);
+    fs::write(&path, old).unwrap();
+    assert_eq!(Bank::open(folder.path()).unwrap().header().layer, FeatureLayer::Classifier);
+    fs::write(&path, text.replacen("\"classifier\"", "\"neck\"", 1)).unwrap();
+    assert!(Bank::open(folder.path()).unwrap_err().to_string().contains("neck"));
 }
 
 #[test]

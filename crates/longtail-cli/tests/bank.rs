@@ -1,10 +1,12 @@
 //! The feature bank from the outside: extraction killed at random moments, training within a memory limit, heads trained,
 //! scored, swept and put back, arrays imported, scores calibrated; and what is said when something is wrong.
 
+mod common;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Stdio},
     sync::OnceLock,
     thread,
     time::{Duration, Instant},
@@ -14,57 +16,7 @@ use longtail_bank::{Bank, BankError, BankWriter, Class, Header, ImageRows, Part,
 use serde_json::Value;
 use tempfile::TempDir;
 
-const RECIPE: &str = r#"
-name = "tiny"
-[data]
-kind = "emoji"
-classes = 4
-images = 150
-validation_images = 12
-image_size = 64
-[transform]
-resize = { kind = "keep" }
-[detector]
-fpn_channels = 8
-backbone = { layout = "resnet18", width = 4, stem = "compact", normalization = "batch", frozen_stages = 0 }
-anchors = { scale = 4.0 }
-rpn = { samples = 16, pre_nms_train = 50, post_nms_train = 30, pre_nms_test = 30, post_nms_test = 15 }
-roi_head = { samples = 16, hidden = 16, canonical_size = 112.0, class_agnostic = true }
-[[stages]]
-name = "representation"
-train = "all"
-length = { iterations = 8 }
-batch_size = 4
-optimizer = { learning_rate = 0.01 }
-classifiers = [{ name = "softmax", loss = { kind = "softmax-cross-entropy" } }]
-"#;
-
-fn longtail(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_longtail"));
-    command.args(arguments);
-    command
-}
-
-fn output(arguments: &[&str]) -> Output {
-    longtail(arguments).output().unwrap()
-}
-
-fn succeed(arguments: &[&str]) -> String {
-    let output = output(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// Exit code 2, and standard error has every part and is no panic.
-fn refuses(arguments: &[&str], parts: &[&str]) {
-    let output = output(arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
-    assert!(!text.contains("panicked"), "{text}");
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in `{text}`");
-    }
-}
+use common::{TINY, longtail, refuses, succeed, write_npy};
 
 struct Made {
     folder: TempDir,
@@ -81,7 +33,7 @@ fn made() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
     MADE.get_or_init(|| {
         let made = Made { folder: tempfile::tempdir().unwrap() };
-        fs::write(made.path("tiny.toml"), RECIPE).unwrap();
+        fs::write(made.path("tiny.toml"), TINY).unwrap();
         succeed(&["train", &made.path("tiny.toml"), "--out", &made.path("run")]);
         succeed(&[
             "features",
@@ -333,16 +285,7 @@ fn arrays_are_imported_or_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     let npy = |name: &str, descr: &str, shape: &str, data: Vec<u8>| {
-        let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
-        while !(10 + header.len() + 1).is_multiple_of(64) {
-            header.push(' ');
-        }
-        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-        bytes.extend((header.len() as u16 + 1).to_le_bytes());
-        bytes.extend(header.as_bytes());
-        bytes.push(b'\n');
-        bytes.extend(data);
-        fs::write(folder.path().join(name), bytes).unwrap();
+        write_npy(&folder.path().join(name), descr, shape, data);
     };
     let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
     let integers = |values: &[i64]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();

@@ -73,6 +73,26 @@ impl LinearLayer<'_> {
         logits
     }
 
+    /// dW, `[K × D]`, and db, `[K]`, of the gradient `[N × K]` of the outputs.
+    ///
+    /// # Panics
+    /// If the gradient has another length.
+    pub fn parameter_gradients(&self, gradient: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let (rows, outputs, width) = (self.rows(), self.bias.len(), self.width);
+        assert_eq!(gradient.len(), rows * outputs);
+        let mut weight = vec![0.0; self.weight.len()];
+        weight.par_chunks_mut((TILE_COLUMNS * width).max(1)).enumerate().for_each(|(task, dw)| {
+            let g = gradient.get(task * TILE_COLUMNS..).unwrap_or_default();
+            let shape = [dw.len() / width, width, rows];
+            product(dw, width, shape, (g, 1, outputs), (self.inputs, width, 1), false);
+        });
+        let mut bias = vec![0.0; outputs];
+        for row in gradient.chunks_exact(outputs.max(1)) {
+            bias.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
+        }
+        (weight, bias)
+    }
+
     fn rows(&self) -> usize {
         self.inputs.len().checked_div(self.width).unwrap_or(0)
     }
@@ -262,7 +282,7 @@ pub(crate) fn evaluate_linear_dense<L: ClassificationLoss + ?Sized>(
 ) -> Result<LinearEvaluation, LossError> {
     let outputs = loss.num_outputs(targets.num_classes());
     layer.check(targets, outputs)?;
-    let (rows, width) = (layer.rows(), layer.width);
+    let width = layer.width;
     let found = loss.evaluate(&layer.outputs(), targets, state, workers)?;
     let gradient = found.gradient;
     let mut inputs = layer.input_gradient();
@@ -271,16 +291,7 @@ pub(crate) fn evaluate_linear_dense<L: ClassificationLoss + ?Sized>(
         let shape = [dx.len() / width, width, outputs];
         product(dx, width, shape, (g, outputs, 1), (layer.weight, width, 1), false);
     });
-    let mut weight = vec![0.0; layer.weight.len()];
-    weight.par_chunks_mut(TILE_COLUMNS * width).enumerate().for_each(|(task, dw)| {
-        let g = gradient.get(task * TILE_COLUMNS..).unwrap_or_default();
-        let shape = [dw.len() / width, width, rows];
-        product(dw, width, shape, (g, 1, outputs), (layer.inputs, width, 1), false);
-    });
-    let mut bias = vec![0.0; outputs];
-    for row in gradient.chunks_exact(outputs.max(1)) {
-        bias.iter_mut().zip(row).for_each(|(sum, g)| *sum += g);
-    }
+    let (weight, bias) = layer.parameter_gradients(&gradient);
     let kept = gradient.iter().filter(|g| **g != 0.0).count();
     Ok(LinearEvaluation { value: found.value, inputs, weight, bias, kept, state: found.state })
 }

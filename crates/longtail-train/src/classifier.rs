@@ -122,7 +122,7 @@ impl Classifier {
         };
         self.loss_state = found.state;
         let parameters = [(self.weight.as_mut_slice(), found.weight), (&mut self.bias, found.bias)];
-        let gradient_norm = self.sgd.step(optimizer, self.learning_rate * factor, parameters);
+        let gradient_norm = self.sgd.step(optimizer, [self.learning_rate * factor; 2], parameters);
         Ok(ClassifierStep { loss: found.value, gradient_norm })
     }
 

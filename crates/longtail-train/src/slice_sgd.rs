@@ -24,12 +24,12 @@ impl<const P: usize> SliceSgd<P> {
         self.velocity.as_ref()
     }
 
-    /// One step over parameters, each with its gradient of the same length. Returns the norm over all gradients before
-    /// clipping. The same bits on any number of threads.
+    /// One step over parameters, each with its gradient of the same length and a learning rate. Returns the norm over all
+    /// gradients before clipping. The same bits on any number of threads.
     pub fn step(
         &mut self,
         config: &SgdConfig,
-        learning_rate: f64,
+        learning_rates: [f64; P],
         parameters: [(&mut [f32], Vec<f32>); P],
     ) -> f64 {
         let squares = |gradient: &[f32]| gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>();
@@ -38,11 +38,12 @@ impl<const P: usize> SliceSgd<P> {
         // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm.
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) as f32 } else { 1.0 };
         let (decay, momentum) = (config.weight_decay as f32, config.momentum as f32);
-        let rate = learning_rate as f32;
         // PyTorch's first step takes the gradient itself, which momentum over zeros gives too.
         let velocity =
             self.velocity.get_or_insert_with(|| parameters.each_ref().map(|(w, _)| vec![0.0; w.len()]));
-        for ((weight, gradient), velocity) in parameters.into_iter().zip(velocity) {
+        for (((weight, gradient), velocity), rate) in parameters.into_iter().zip(velocity).zip(learning_rates)
+        {
+            let rate = rate as f32;
             weight
                 .par_chunks_mut(CHUNK)
                 .zip(gradient.par_chunks(CHUNK))
@@ -69,10 +70,10 @@ mod tests {
             SgdConfig { momentum: 0.9, weight_decay: 0.01, gradient_clip_norm: 0.0, ..SgdConfig::default() };
         let mut sgd = SliceSgd::<1>::default();
         let mut w = [2.0_f32];
-        assert_eq!(sgd.step(&config, 0.1, [(&mut w, vec![1.0])]), 1.0);
+        assert_eq!(sgd.step(&config, [0.1], [(&mut w, vec![1.0])]), 1.0);
         // v = 1 + 0.02; w = 2 - 0.102.
         assert!((w[0] - 1.898).abs() < 1e-6, "{w:?}");
-        sgd.step(&config, 0.1, [(&mut w, vec![1.0])]);
+        sgd.step(&config, [0.1], [(&mut w, vec![1.0])]);
         // v = 0.9 · 1.02 + 1 + 0.01898 = 1.93698.
         assert!((w[0] - (1.898 - 0.193_698)).abs() < 1e-6, "{w:?}");
     }
@@ -82,8 +83,9 @@ mod tests {
         let config =
             SgdConfig { momentum: 0.0, weight_decay: 0.0, gradient_clip_norm: 1.0, ..SgdConfig::default() };
         let (mut a, mut b) = ([0.0_f32], [0.0_f32]);
-        let norm = SliceSgd::<2>::default().step(&config, 1.0, [(&mut a, vec![3.0]), (&mut b, vec![4.0])]);
+        let rates = [1.0, 0.5];
+        let norm = SliceSgd::default().step(&config, rates, [(&mut a, vec![3.0]), (&mut b, vec![4.0])]);
         assert_eq!(norm, 5.0);
-        assert!((a[0] + 0.6).abs() < 1e-5 && (b[0] + 0.8).abs() < 1e-5, "{a:?} {b:?}");
+        assert!((a[0] + 0.6).abs() < 1e-5 && (b[0] + 0.4).abs() < 1e-5, "{a:?} {b:?}");
     }
 }

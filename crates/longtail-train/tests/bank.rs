@@ -1,9 +1,8 @@
 //! A bank made of a tiny run: the same detections as without it, heads trained on it, and what goes wrong.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::OnceLock,
-};
+mod common;
+
+use std::{path::Path, sync::OnceLock};
 
 use burn::tensor::Device;
 use longtail_bank::{Bank, BankError, BankWriter, Class, Header, ImageRows, Part, Precision, View};
@@ -13,7 +12,7 @@ use longtail_loss::{
     DrawKey, LossConfig, LossState, Normalizer, Reduction, RoiTargets, SingleWorker, fused::LinearLayer,
 };
 use longtail_train::{
-    Event, Observer, Predictor, Recipe, RunFolder, Silent, TrainError,
+    Event, Observer, Predictor, Silent, TrainError,
     bank::{ExtractOptions, FeatureSource, extract, truth::Truths},
     head::{
         BatchRecipe, ExportFormat, Head, HeadFile, HeadRecipe, apply,
@@ -26,98 +25,14 @@ use longtail_train::{
     },
     recipe::Length,
     results::Results,
-    run,
 };
-use tempfile::TempDir;
 
-const RECIPE: &str = r#"
-    name = "tiny"
-    seed = 3
-    [data]
-    kind = "emoji"
-    classes = 4
-    images = 150
-    validation_images = 12
-    image_size = 64
-    [transform]
-    resize = { kind = "keep" }
-    [detector]
-    fpn_channels = 8
-    backbone = { layout = "resnet18", width = 4, stem = "compact", normalization = "batch", frozen_stages = 0 }
-    anchors = { scale = 4.0 }
-    rpn = { samples = 16, pre_nms_train = 50, post_nms_train = 30, pre_nms_test = 30, post_nms_test = 15 }
-    roi_head = { samples = 16, hidden = 16, canonical_size = 112.0, class_agnostic = AGNOSTIC }
-    [[stages]]
-    name = "representation"
-    train = "all"
-    length = { iterations = 8 }
-    batch_size = 4
-    optimizer = { learning_rate = 0.01 }
-    classifiers = [{ name = "softmax", loss = { kind = "softmax-cross-entropy" } }]
-"#;
-
-struct Made {
-    folder: TempDir,
-}
-
-impl Made {
-    fn run(&self) -> PathBuf {
-        self.folder.path().join("run")
-    }
-    fn bank(&self) -> PathBuf {
-        self.folder.path().join("bank")
-    }
-}
-
-fn options(precision: Precision) -> ExtractOptions {
-    ExtractOptions {
-        precision,
-        views: ExtractOptions::views(2, &[]),
-        background: None,
-        held_out: 0.2,
-        logits: true,
-        seed: 0,
-        dry_run: false,
-    }
-}
-
-fn make(agnostic: bool) -> Made {
-    let folder = tempfile::tempdir().unwrap();
-    let text = RECIPE.replace("AGNOSTIC", if agnostic { "true" } else { "false" });
-    let recipe = Recipe::parse(&text, &[]).unwrap();
-    let made = Made { folder };
-    let run_folder = RunFolder::open(&made.run(), false).unwrap();
-    run(&recipe, &run_folder, false, &Device::flex(), "test", &mut Silent).unwrap();
-    make_bank(&made.run(), &made.bank(), &options(Precision::F32));
-    made
-}
-
-fn make_bank(run: &Path, out: &Path, options: &ExtractOptions) {
-    let source = FeatureSource::open(run, None, &[]).unwrap();
-    let mut announced = 0;
-    let mut announce = |plan: &longtail_train::bank::Plan| announced = plan.bytes;
-    extract(&source, options, out, &Device::flex(), &mut announce, &mut Silent).unwrap().unwrap();
-    let bytes: u64 = [out.to_owned(), out.join("holdout"), out.join("validation")]
-        .iter()
-        .flat_map(|part| Bank::open(part).unwrap().header().shards.clone())
-        .map(|shard| shard.bytes)
-        .sum();
-    // What was announced is about what it took.
-    assert!(announced > bytes / 2 && announced < bytes * 2, "{announced} announced, {bytes} taken");
-}
+use common::{Made, Notes, StopAt, make, options, recipe};
 
 /// A run and its bank, made once.
 fn tiny() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
-    MADE.get_or_init(|| make(true))
-}
-
-fn recipe(loss: &str) -> HeadRecipe {
-    HeadRecipe {
-        length: Length::Iterations(30),
-        batch: BatchRecipe::Images(4),
-        ..HeadRecipe::of(loss).unwrap()
-    }
+    MADE.get_or_init(|| make(&[], &options(Precision::F32)))
 }
 
 fn trained(recipe: &HeadRecipe) -> (Head, HeadFile) {
@@ -127,7 +42,8 @@ fn trained(recipe: &HeadRecipe) -> (Head, HeadFile) {
 #[test]
 fn stored_proposals_give_the_detector_s_own_detections() {
     for agnostic in [true, false] {
-        let own = (!agnostic).then(|| make(false));
+        let own_boxes = ["detector.roi_head.class_agnostic=false"];
+        let own = (!agnostic).then(|| make(&own_boxes, &options(Precision::F32)));
         let made = own.as_ref().unwrap_or_else(|| tiny());
         let results = Results::read(&made.run()).unwrap();
         let expected = read_detections(&made.run().join(&results.classifiers[0].detections)).unwrap();
@@ -181,7 +97,7 @@ fn a_bank_made_in_pieces_is_the_bank_made_at_once() {
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    let source = FeatureSource::open(&tiny().run(), None, &[]).unwrap();
+    let source = tiny().source();
     let mut stops = 0;
     loop {
         let mut observer = StopAfter(7);
@@ -292,17 +208,6 @@ fn the_same_head_on_any_number_of_threads_and_in_any_window() {
 
 #[test]
 fn a_training_that_was_stopped_goes_on_to_the_same_bits() {
-    struct StopAt(u64);
-    impl Observer for StopAt {
-        fn observe(&mut self, event: Event<'_>) {
-            if let Event::Step { .. } = event {
-                self.0 -= 1;
-            }
-        }
-        fn stop_requested(&self) -> bool {
-            self.0 == 0
-        }
-    }
     let bank = Bank::open(&tiny().bank()).unwrap();
     for batch in [BatchRecipe::Images(4), BatchRecipe::Rois(40)] {
         let recipe = HeadRecipe { batch, ..recipe("eql-v2") };
@@ -321,7 +226,6 @@ fn a_training_that_was_stopped_goes_on_to_the_same_bits() {
     }
 }
 
-/// Loss of a head over a whole bank, each RoI as often as it comes in training.
 /// The loss of a head over a bank, and the mean score that it gives foreground RoIs for their own class.
 fn loss_over(bank: &Bank, head: &Head, file: &HeadFile) -> (f64, f64) {
     let (mut features, mut labels, mut weights) = (Vec::new(), Vec::new(), Vec::new());
@@ -425,7 +329,7 @@ fn a_repaired_run_predicts_and_evaluates_as_the_bank_said() {
     let path = folder.path().join("head.safetensors");
     head.write(&path, &file).unwrap();
     assert_eq!(Head::read(&path).unwrap(), (head.clone(), file.clone()));
-    let source = FeatureSource::open(&tiny().run(), None, &[]).unwrap();
+    let source = tiny().source();
     let out = folder.path().join("repaired");
     let results =
         apply(&head, &file, &path, &source, &tiny().run(), &out, true, &Device::flex(), &mut Silent).unwrap();
@@ -472,7 +376,7 @@ fn heads_banks_and_detectors_that_do_not_belong_together_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("head.safetensors");
     let apply_as = |file: &HeadFile| {
-        let source = FeatureSource::open(&tiny().run(), None, &[]).unwrap();
+        let source = tiny().source();
         let out = folder.path().join("out");
         apply(&head, file, &path, &source, &tiny().run(), &out, false, &Device::flex(), &mut Silent)
             .unwrap_err()
@@ -529,16 +433,6 @@ fn made_up(folder: &Path, images: &[&[u32]], classes: i64) -> Bank {
     }
     writer.finish().unwrap();
     Bank::open(folder).unwrap()
-}
-
-#[derive(Default)]
-struct Notes(Vec<String>);
-impl Observer for Notes {
-    fn observe(&mut self, event: Event<'_>) {
-        if let Event::Note(text) = event {
-            self.0.push(text.to_owned());
-        }
-    }
 }
 
 #[test]
@@ -643,7 +537,7 @@ fn views_and_settings_that_cannot_be_are_refused() {
     let views = ExtractOptions::views(3, &[0.5]);
     assert_eq!(views[1], View { flip: true, scale: 1.0 });
     assert_eq!(views[2], View { flip: false, scale: 0.5 });
-    let source = FeatureSource::open(&tiny().run(), None, &[]).unwrap();
+    let source = tiny().source();
     let folder = tempfile::tempdir().unwrap();
     for (change, part) in [
         (ExtractOptions { held_out: 1.0, ..options(Precision::F16) }, "holdout"),

@@ -1,5 +1,7 @@
 //! Whole runs on a tiny world: resuming, threads, frozen parts, and what goes wrong.
 
+mod common;
+
 use std::path::Path;
 
 use burn::tensor::Device;
@@ -13,34 +15,9 @@ use longtail_train::{
     run,
 };
 
-/// A world and detector as small as they get, both stages of four iterations.
+/// The tiny recipe with both stages, each of four iterations.
 fn recipe(overrides: &[&str]) -> Recipe {
-    let text = r#"
-        name = "tiny"
-        seed = 3
-        log_every = 1
-        checkpoint_every = 3
-        [data]
-        kind = "emoji"
-        classes = 4
-        images = 160
-        validation_images = 6
-        image_size = 64
-        [transform]
-        resize = { kind = "keep" }
-        [detector]
-        fpn_channels = 8
-        backbone = { layout = "resnet18", width = 4, stem = "compact", normalization = "batch", frozen_stages = 0 }
-        anchors = { scale = 4.0 }
-        rpn = { samples = 16, pre_nms_train = 50, post_nms_train = 30, pre_nms_test = 30, post_nms_test = 15 }
-        roi_head = { samples = 16, hidden = 16, canonical_size = 112.0, class_agnostic = true }
-        [[stages]]
-        name = "representation"
-        train = "all"
-        length = { iterations = 4 }
-        batch_size = 2
-        optimizer = { learning_rate = 0.01 }
-        classifiers = [{ name = "softmax", loss = { kind = "softmax-cross-entropy" } }]
+    let classifier_stage = r#"
         [[stages]]
         name = "classifier"
         train = "classifier"
@@ -52,8 +29,16 @@ fn recipe(overrides: &[&str]) -> Recipe {
             { name = "ACSL", loss = { kind = "acsl", background = "frequency-sampled" } },
         ]
     "#;
-    let overrides: Vec<String> = overrides.iter().map(|o| (*o).to_owned()).collect();
-    Recipe::parse(text, &overrides).unwrap()
+    let changes = [
+        "log_every=1",
+        "checkpoint_every=3",
+        "data.images=160",
+        "data.validation_images=6",
+        "stages.0.length={ iterations = 4 }",
+        "stages.0.batch_size=2",
+    ];
+    let overrides: Vec<String> = changes.iter().chain(overrides).map(|o| (*o).to_owned()).collect();
+    Recipe::parse(&format!("{}{classifier_stage}", common::TINY), &overrides).unwrap()
 }
 
 /// Asks to stop after a number of steps, counted over all stages.

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use longtail_bank::Precision;
+use longtail_bank::{FeatureLayer, Precision};
 
 use crate::args::Format;
 
 /// `longtail features`
 #[derive(Debug, Subcommand)]
 pub enum Features {
-    /// Keep what a trained detector's classifier sees of a data set, computed once
+    /// Keep what a trained detector's classifier, or last hidden layer, sees of a data set, computed once
     Extract(FeaturesExtract),
     /// Make a bank of features from elsewhere: .npy, .npz or safetensors arrays
     Import(FeaturesImport),
@@ -40,15 +40,35 @@ impl From<PrecisionChoice> for Precision {
     }
 }
 
+/// The layer whose inputs are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LayerChoice {
+    /// What the classifier sees: the classifier is trained
+    Classifier,
+    /// What the last hidden layer sees: that layer is trained too
+    Hidden,
+}
+
+impl From<LayerChoice> for FeatureLayer {
+    fn from(choice: LayerChoice) -> Self {
+        match choice {
+            LayerChoice::Classifier => Self::Classifier,
+            LayerChoice::Hidden => Self::Hidden,
+        }
+    }
+}
+
 /// `longtail features extract`
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The bank has three parts: RoIs of the training images; `holdout`, proposals of training images kept apart for choosing among
 heads; `validation`, proposals of the validation images. A kill costs the shard in the making: the same command goes on.
+With --layer hidden a head trained on the bank brings its own last hidden layer; boxes stay those of the detector.
 
 Examples:
   longtail features extract runs/lvis/1 --out bank
   longtail features extract runs/lvis/1 --out bank --views 4 --scales 0.8 --precision int8
+  longtail features extract runs/lvis/1 --out hidden-bank --layer hidden
   longtail features extract runs/lvis/1/checkpoints/representation.safetensors --data train.json --images images --out bank")]
 pub struct FeaturesExtract {
     /// Run folder of a trained detector, or one of its checkpoints
@@ -71,9 +91,12 @@ pub struct FeaturesExtract {
     /// Override a value of the run's recipe; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// Stage whose detector is taken [default: the last that trains everything]
+    /// Stage whose detector is taken [default: the last that trains everything; of a repaired run the repaired detector]
     #[arg(long)]
     pub stage: Option<String>,
+    /// The layer whose inputs are kept
+    #[arg(long, value_enum, default_value_t = LayerChoice::Classifier)]
+    pub layer: LayerChoice,
     /// Views of a training image: plain, mirrored, then both at each of --scales
     #[arg(long, default_value_t = 1)]
     pub views: usize,
@@ -116,6 +139,8 @@ Arrays are found by name; a .npy file's array is named by the file. `features [R
   to train on:  `labels [R]`; optional `image_ids [R]`, `ious [R]`, `boxes [R, 4]`
   proposals:    `regressed [R, 4]` or `[R, C, 4]`, `image_ids [R]`; optional `boxes [R, 4]`
   the trained classifier, to start from: `classifier.weight [K, D]` and `classifier.bias [K]`
+  features that are inputs of the last hidden layer, to train that too: `hidden.weight [H, D]`, `hidden.bias [H]`, and then
+  `classifier.weight [K, H]`; proposals of such a bank need only --layer hidden
 Labels and columns follow the categories of --classes in ascending order of their ids.
 
 Examples:
@@ -135,6 +160,9 @@ pub struct FeaturesImport {
     /// Where background stands among labels and columns
     #[arg(long, value_enum, default_value_t = BackgroundPlace::First)]
     pub background: BackgroundPlace,
+    /// The layer whose inputs `features` are [default: hidden with `hidden.weight`, else classifier]
+    #[arg(long, value_enum)]
+    pub layer: Option<LayerChoice>,
     /// The rows are test-time proposals
     #[arg(long)]
     pub proposals: bool,

@@ -1,4 +1,4 @@
-//! Walks a data set through the frozen detector and keeps what the classifier would see.
+//! Walks a data set through the frozen detector and keeps what the classifier, or the last hidden layer, would see.
 
 use std::{
     collections::BTreeSet,
@@ -7,13 +7,10 @@ use std::{
     thread,
 };
 
-use burn::{
-    nn::Linear,
-    tensor::{Device, Tensor},
-};
+use burn::tensor::{Device, Tensor};
 use longtail_bank::{
-    BankWriter, Class as BankClass, Counts, Header, ImageRows, Part, Precision, RoiSampling, View,
-    disk::check_space,
+    BankWriter, Class as BankClass, Counts, FeatureLayer, Header, ImageRows, Part, Precision, RoiSampling,
+    View, disk::check_space,
 };
 use longtail_data::{Batch, BatchImage, DataError, Dataset, Transform, pixels::PixelPool, transform::Resize};
 use longtail_detect::{FasterRcnn, ImageMeta, TestConfig};
@@ -46,6 +43,8 @@ const PROBES: usize = 2;
 /// What is kept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExtractOptions {
+    /// The layer whose inputs are kept.
+    pub layer: FeatureLayer,
     /// How features are stored.
     pub precision: Precision,
     /// Views of the training images; proposals have the plain one.
@@ -112,7 +111,7 @@ pub struct Extracted {
 }
 
 /// Makes the bank of a data set at `out`, or goes on with it: the training part, `holdout` and `validation` below it, and
-/// the classifier of stage 1 as `stage1.safetensors`. `announce` is told the plan first; a dry run ends there.
+/// the classifier of stage 1, and the hidden layer of a bank of its inputs, as `stage1.safetensors`. `announce` is told the plan first; a dry run ends there.
 ///
 /// # Errors
 /// If the data and the detector do not fit, the disk is too small, an image cannot be read, or the user stops it.
@@ -142,10 +141,13 @@ pub fn extract(
     }
 
     let classes: Vec<BankClass> = data.classes.iter().map(bank_class).collect();
-    let [width, outputs] = detector.classifier().weight.dims();
+    let outputs = detector.classifier().weight.dims()[1];
+    let hidden = Some(detector.last_hidden()).filter(|_| options.layer == FeatureLayer::Hidden);
+    let width = hidden.unwrap_or(detector.classifier()).weight.dims()[0];
     let base = Header {
+        layer: options.layer,
         total_images: data.train.counts().total_images,
-        frozen_sha256: Some(frozen_hash(&source.checkpoint.model)),
+        frozen_sha256: Some(frozen_hash(&source.checkpoint.model, options.layer)),
         sampling,
         seed: options.seed,
         logit_columns: if options.logits { outputs } else { 0 },
@@ -164,6 +166,7 @@ pub fn extract(
         test: source.recipe.test.clone(),
         background,
         seed: options.seed,
+        layer: options.layer,
         logits: options.logits,
     };
     let training = job(&data.train, kept, &options.views);
@@ -231,7 +234,7 @@ pub fn extract(
         let part = job.run(&folder, header, task, observer)?;
         *(if name == "holdout" { &mut held_out } else { &mut validation }) = Some(part);
     }
-    Head::of_linear(detector.classifier()).write(
+    Head::of_linear(detector.classifier(), hidden).write(
         &out.join("stage1.safetensors"),
         &HeadFile::new("stage 1", source.loss.clone(), &training_header),
     )?;
@@ -281,6 +284,7 @@ struct Job {
     test: TestConfig,
     background: usize,
     seed: u64,
+    layer: FeatureLayer,
     logits: bool,
 }
 
@@ -378,6 +382,16 @@ impl Job {
         receiver.into_iter()
     }
 
+    /// Rows of what the classifier and the last hidden layer see.
+    fn rows(&self, classifier: &Tensor<2>, hidden: &Tensor<2>) -> Rows {
+        let stored = match self.layer {
+            FeatureLayer::Classifier => classifier,
+            FeatureLayer::Hidden => hidden,
+        };
+        let logits = self.logits.then(|| self.detector.classifier().forward(classifier.clone()));
+        Rows::new(stored, logits)
+    }
+
     fn training_rows(&self, batch: &Batch, view: usize) -> Vec<ImageRows> {
         let targets: Vec<_> = batch.images.iter().map(|image| image.targets.clone()).collect();
         let keep = |image: usize, background: usize| {
@@ -385,7 +399,7 @@ impl Job {
             without_replacement(key, BACKGROUND + ((view as u64) << 8), background, self.background)
         };
         let found = self.detector.candidate_features(&image_batch(batch, &self.device), &targets, keep);
-        let mut rows = Rows::new(&found.features, self.detector.classifier(), self.logits);
+        let mut rows = self.rows(&found.features, &found.hidden);
         batch
             .images
             .iter()
@@ -415,7 +429,7 @@ impl Job {
 
     fn proposal_rows(&self, batch: &Batch) -> Vec<ImageRows> {
         let proposals = self.detector.propose_features(&image_batch(batch, &self.device));
-        let mut rows = Rows::new(&proposals.features, self.detector.classifier(), self.logits);
+        let mut rows = self.rows(&proposals.features, &proposals.hidden);
         batch
             .images
             .iter()
@@ -479,10 +493,10 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(features: &Tensor<2>, classifier: &Linear, logits: bool) -> Self {
+    fn new(features: &Tensor<2>, logits: Option<Tensor<2>>) -> Self {
         let values = |tensor: Tensor<2>| tensor.into_data().try_to_vec::<f32>().expect("features are f32");
-        let (width, outputs) = (features.dims()[1], if logits { classifier.weight.dims()[1] } else { 0 });
-        let logits = if logits { values(classifier.forward(features.clone())) } else { Vec::new() };
+        let (width, outputs) = (features.dims()[1], logits.as_ref().map_or(0, |logits| logits.dims()[1]));
+        let logits = logits.map(values).unwrap_or_default();
         Self { features: values(features.clone()).into_iter(), logits: logits.into_iter(), width, outputs }
     }
 

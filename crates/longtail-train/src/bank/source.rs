@@ -1,8 +1,12 @@
 //! The trained detector whose features are kept.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
-use burn::tensor::Device;
+use burn::tensor::{Device, TensorData};
+use longtail_bank::FeatureLayer;
 use longtail_detect::FasterRcnn;
 use longtail_loss::LossConfig;
 use sha2::{Digest, Sha256};
@@ -10,12 +14,20 @@ use sha2::{Digest, Sha256};
 use crate::{
     checkpoint::Checkpoint,
     error::TrainError,
+    head::apply::STAGE,
     parameters::{TensorMap, restore},
     recipe::{Recipe, Trained},
+    results::Results,
 };
 
 /// Names of the last classification layer's parameters in a checkpoint.
 pub const CLASSIFIER: [&str; 2] = ["roi_head.classifier.weight", "roi_head.classifier.bias"];
+
+/// Names of the parameters of the last hidden layer.
+pub const HIDDEN: [&str; 2] = ["roi_head.hidden.1.weight", "roi_head.hidden.1.bias"];
+/// Names of the parameters of the box regression's own last hidden layer.
+pub const REGRESSION_HIDDEN: [&str; 2] =
+    ["roi_head.regression_hidden.weight", "roi_head.regression_hidden.bias"];
 
 /// A trained detector, frozen, with the recipe and loss that made it.
 pub struct FeatureSource {
@@ -30,8 +42,8 @@ pub struct FeatureSource {
 }
 
 impl FeatureSource {
-    /// Opens a run folder, at the end of `stage` or of its last stage that trains everything; or a checkpoint in the
-    /// `checkpoints` folder of a run. `overrides` change the recipe, as in training.
+    /// Opens a run folder, at the end of `stage` or of its last stage that trains everything, or as it was repaired; or a
+    /// checkpoint in the `checkpoints` folder of a run. `overrides` change the recipe, as in training.
     ///
     /// # Errors
     /// If there is no such checkpoint, or the recipe cannot be read.
@@ -47,8 +59,15 @@ impl FeatureSource {
             (run.to_owned(), path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
         };
         let recipe = Recipe::read(&run.join("config.toml"), overrides)?;
+        let asked = stage.or(file.as_deref().filter(|stem| *stem != "last"));
+        let repaired = run.join(format!("checkpoints/{STAGE}.safetensors"));
+        if asked.unwrap_or(STAGE) == STAGE && repaired.exists() {
+            let classifier = Results::read(&run)?.classifiers.pop();
+            let loss = classifier.map_or(LossConfig::SoftmaxCrossEntropy, |classifier| classifier.loss);
+            return Ok(Self { recipe, checkpoint: Checkpoint::read(&repaired)?, path: repaired, loss });
+        }
         let known = || recipe.stages.iter().map(|s| format!("`{}`", s.name)).collect::<Vec<_>>().join(", ");
-        let index = match stage.or(file.as_deref().filter(|stem| *stem != "last")) {
+        let index = match asked {
             Some(name) => recipe
                 .stages
                 .iter()
@@ -87,11 +106,24 @@ impl FeatureSource {
     }
 }
 
-/// SHA-256 over names, shapes and values of everything but the last classification layer: banks and checkpoints with the
-/// same one belong together.
-pub fn frozen_hash(model: &TensorMap) -> String {
+/// SHA-256 over names, shapes and values of everything that a head does not bring: banks and checkpoints with the same one
+/// belong together. A head of the classifier brings that alone. One with the last hidden layer brings that too, but not
+/// for the box regression: the layer that the regression reads counts, under its own name, whether it is shared or not.
+/// So a detector and its repaired one, whose boxes are the same, have the same hash.
+pub fn frozen_hash(model: &TensorMap, layer: FeatureLayer) -> String {
+    let hidden = layer == FeatureLayer::Hidden;
+    let brought = |name: &str| CLASSIFIER.contains(&name) || (hidden && HIDDEN.contains(&name));
+    let names = model.iter().map(|(name, data)| (name.as_str(), data));
+    let mut frozen: BTreeMap<&str, &TensorData> = names.filter(|(name, _)| !brought(name)).collect();
+    if hidden {
+        for (own, shared) in REGRESSION_HIDDEN.into_iter().zip(HIDDEN) {
+            if let Some(data) = model.get(shared) {
+                frozen.entry(own).or_insert(data);
+            }
+        }
+    }
     let mut hash = Sha256::new();
-    for (name, data) in model.iter().filter(|(name, _)| !CLASSIFIER.contains(&name.as_str())) {
+    for (name, data) in frozen {
         hash.update(name.as_bytes());
         hash.update([0]);
         for side in data.shape().to_vec() {
@@ -104,8 +136,6 @@ pub fn frozen_hash(model: &TensorMap) -> String {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::TensorData;
-
     use super::*;
 
     #[test]
@@ -117,9 +147,35 @@ mod tests {
                 (CLASSIFIER[0].into(), tensor(head, [2, 2])),
             ])
         };
-        let first = frozen_hash(&model(1.0, 1.0, [2, 2]));
-        assert_eq!(first, frozen_hash(&model(1.0, 2.0, [2, 2])));
-        assert_ne!(first, frozen_hash(&model(1.5, 1.0, [2, 2])));
-        assert_ne!(first, frozen_hash(&model(1.0, 1.0, [1, 4])));
+        for layer in [FeatureLayer::Classifier, FeatureLayer::Hidden] {
+            let hash = |trunk, head, shape| frozen_hash(&model(trunk, head, shape), layer);
+            let first = hash(1.0, 1.0, [2, 2]);
+            assert_eq!(first, hash(1.0, 2.0, [2, 2]));
+            assert_ne!(first, hash(1.5, 1.0, [2, 2]));
+            assert_ne!(first, hash(1.0, 1.0, [1, 4]));
+        }
+    }
+
+    #[test]
+    fn with_the_hidden_layer_the_hash_is_about_the_one_that_boxes_read() {
+        let model = |hidden: f32, own: Option<f32>| {
+            let tensor = |value: f32| TensorData::new(vec![value; 4], [2, 2]);
+            let mut model = TensorMap::from([("neck.weight".into(), tensor(3.0))]);
+            HIDDEN.into_iter().for_each(|name| drop(model.insert(name.into(), tensor(hidden))));
+            for (name, own) in REGRESSION_HIDDEN.into_iter().zip([own; 2]) {
+                own.map(|own| model.insert(name.into(), tensor(own)));
+            }
+            model
+        };
+        let hash = |hidden, own| frozen_hash(&model(hidden, own), FeatureLayer::Hidden);
+        let first = hash(1.0, None);
+        assert_eq!(first, hash(1.0, Some(1.0)));
+        // Repaired: the classifier reads another layer, boxes the one they read.
+        assert_eq!(first, hash(2.0, Some(1.0)));
+        assert_ne!(first, hash(2.0, None));
+        assert_ne!(first, hash(1.0, Some(2.0)));
+        let of_classifier = |hidden, own| frozen_hash(&model(hidden, own), FeatureLayer::Classifier);
+        assert_ne!(of_classifier(1.0, None), of_classifier(1.0, Some(1.0)));
+        assert_ne!(of_classifier(1.0, None), first);
     }
 }

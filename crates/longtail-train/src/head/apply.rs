@@ -3,19 +3,20 @@
 use std::{collections::HashMap, io::Write, path::Path};
 
 use burn::tensor::{Device, TensorData};
-use longtail_bank::{Class, disk::write_by_rename};
+use longtail_bank::{Class, FeatureLayer, disk::write_by_rename};
 use longtail_loss::Column;
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::{
-    bank::source::{CLASSIFIER, FeatureSource, frozen_hash},
+    bank::source::{CLASSIFIER, FeatureSource, HIDDEN, REGRESSION_HIDDEN, frozen_hash},
     checkpoint::{Checkpoint, Position},
     data::Validation,
     error::TrainError,
     evaluation::{Scored, detect, score},
     head::{
         evaluate::linear,
-        file::{Head, HeadFile, transposed},
+        file::{Head, HeadFile, Inputs, transposed},
+        hidden::Hidden,
     },
     observer::Observer,
     results::{ClassifierResult, Results},
@@ -26,7 +27,8 @@ use crate::{
 pub const STAGE: &str = "repaired";
 
 /// Writes a run folder at `out` whose detector is that of the run `source` with the head as its classifier: `predict` takes
-/// it as any other run. With `evaluate` the whole detector runs over the validation images.
+/// it as any other run. With `evaluate` the whole detector runs over the validation images. If the head brings another
+/// last hidden layer, the box regression keeps the detector's as one of its own (`roi_head.separate_regression`).
 ///
 /// # Errors
 /// If head and run do not belong together, or `out` holds a run already.
@@ -52,10 +54,15 @@ pub fn apply(
             train_instances: class.train_instances,
         })
         .collect();
-    let hash = frozen_hash(&source.checkpoint.model);
-    let width = source.checkpoint.model.get(CLASSIFIER[0]).map_or(0, |weight| weight.shape()[0]);
+    let hash = frozen_hash(&source.checkpoint.model, file.layer);
+    let below = match file.layer {
+        FeatureLayer::Classifier => CLASSIFIER[0],
+        FeatureLayer::Hidden => HIDDEN[0],
+    };
+    let width = source.checkpoint.model.get(below).map_or(0, |weight| weight.shape()[0]);
     let name = run.display().to_string();
-    file.check(head_path, head.width, &name, Some(&hash), &classes, width)?;
+    let inputs = Inputs { name: &name, layer: file.layer, width, frozen: Some(&hash), classes: &classes };
+    file.check(head_path, head.inputs(), &inputs)?;
     if head.unit_inputs {
         return Err(TrainError::Head {
             path: head_path.to_owned(),
@@ -65,15 +72,7 @@ pub fn apply(
         });
     }
     let folder = RunFolder::open(out, false)?;
-    let mut checkpoint = Checkpoint {
-        position: Position { stage: source.recipe.stages.len(), iteration: 0 },
-        model: source.checkpoint.model.clone(),
-        ..Checkpoint::default()
-    };
-    let outputs = head.outputs();
-    let weight = TensorData::new(head.detector_weight(), [head.width, outputs]);
-    checkpoint.model.insert(CLASSIFIER[0].into(), weight);
-    checkpoint.model.insert(CLASSIFIER[1].into(), TensorData::new(head.bias.clone(), [outputs]));
+    let repaired = repaired(head, file, source);
     let mut result = ClassifierResult {
         name: file.name.clone(),
         stage: STAGE.into(),
@@ -85,8 +84,8 @@ pub fn apply(
     };
     if evaluate {
         let device = device.clone().inner();
-        let detector = source.detector(classes.len(), &device)?;
-        let recipe = &source.recipe;
+        let detector = repaired.detector(classes.len(), &device)?;
+        let recipe = &repaired.recipe;
         let validation = Validation::open(&recipe.data, recipe.seed, &results.classes, observer)?;
         if let Some(validation) = validation {
             let loss = file.build_loss()?;
@@ -110,10 +109,35 @@ pub fn apply(
         }
     }
     results.classifiers = vec![result];
-    folder.write("config.toml", source.recipe.to_toml().as_bytes())?;
+    folder.write("config.toml", repaired.recipe.to_toml().as_bytes())?;
     folder.write("results.json", &serde_json::to_vec_pretty(&results).unwrap_or_default())?;
-    checkpoint.write(&folder.stage_checkpoint(STAGE))?;
+    repaired.checkpoint.write(&folder.stage_checkpoint(STAGE))?;
     Ok(results)
+}
+
+/// The detector with the head's layers in the place of its own.
+fn repaired(head: &Head, file: &HeadFile, source: &FeatureSource) -> FeatureSource {
+    let mut recipe = source.recipe.clone();
+    let mut model = source.checkpoint.model.clone();
+    let outputs = head.outputs();
+    let weight = TensorData::new(head.detector_weight(), [head.width, outputs]);
+    model.insert(CLASSIFIER[0].into(), weight);
+    model.insert(CLASSIFIER[1].into(), TensorData::new(head.bias.clone(), [outputs]));
+    let brought = HIDDEN.into_iter().zip(head.hidden.iter().flat_map(Hidden::to_detector));
+    let brought: Vec<(&str, TensorData)> =
+        brought.filter(|(name, data)| model.get(*name) != Some(data)).collect();
+    if !brought.is_empty() && !recipe.detector.roi_head.separate_regression {
+        recipe.detector.roi_head.separate_regression = true;
+        for (own, shared) in REGRESSION_HIDDEN.into_iter().zip(HIDDEN) {
+            if let Some(data) = model.get(shared).cloned() {
+                model.insert(own.into(), data);
+            }
+        }
+    }
+    model.extend(brought.into_iter().map(|(name, data)| (name.to_owned(), data)));
+    let position = Position { stage: recipe.stages.len(), iteration: 0 };
+    let checkpoint = Checkpoint { position, model, ..Checkpoint::default() };
+    FeatureSource { recipe, path: source.path.clone(), checkpoint, loss: file.loss.clone() }
 }
 
 /// Whose names and order of columns a file of the classifier alone has.
@@ -131,7 +155,7 @@ pub enum ExportFormat {
 /// weight 0 and the smallest bias there is any use for, since these frameworks have the column.
 ///
 /// # Errors
-/// If the head has other columns than background and the classes, or is a cosine classifier.
+/// If the head has other columns than background and the classes, brings another hidden layer, or is a cosine classifier.
 pub fn export(
     head: &Head,
     file: &HeadFile,
@@ -142,6 +166,13 @@ pub fn export(
     let refused = |reason: String| TrainError::Head { path: head_path.to_owned(), reason };
     if head.unit_inputs {
         return Err(refused("is a cosine classifier, which a linear layer there cannot hold".into()));
+    }
+    if file.trained_hidden() {
+        return Err(refused(
+            "brings its own last hidden layer, which box regression there shares: with it boxes would change, without it \
+             scores. Put it back with --run, or train on a bank of `--layer classifier`, or with hidden={ kind = \"frozen\" }"
+                .into(),
+        ));
     }
     let classes = file.classes.len();
     let loss = file.build_loss()?;

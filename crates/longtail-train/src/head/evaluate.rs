@@ -3,9 +3,9 @@
 use burn::{
     module::Param,
     nn::Linear,
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, Tensor, TensorData, activation::relu},
 };
-use longtail_bank::{Bank, Part, Shard, ShardImage};
+use longtail_bank::{Bank, BankError, Part, Shard, ShardImage};
 use longtail_detect::{TestConfig, decode::detections};
 use longtail_eval::Detection;
 use longtail_loss::ClassificationLoss;
@@ -20,10 +20,10 @@ use crate::{
 /// Detections of a head over a proposals bank, images in the bank's order.
 ///
 /// # Errors
-/// If the bank holds no proposals or a shard is damaged.
+/// If the bank holds no proposals or features of another layer or width, or a shard is damaged.
 ///
 /// # Panics
-/// If the head does not fit the bank; see [`crate::head::HeadFile::check`].
+/// If the head has another number of classes than the bank; see [`crate::head::HeadFile::check`].
 pub fn detect(
     bank: &Bank,
     head: &Head,
@@ -31,7 +31,19 @@ pub fn detect(
     test: &TestConfig,
 ) -> Result<Vec<Detection>, TrainError> {
     bank.expect(Part::Proposals)?;
-    let linear = Scored::new(&linear(head, &Device::flex()), loss)?.linear;
+    let header = bank.header();
+    if (header.layer, header.width) != (head.layer(), head.inputs()) {
+        let (theirs, width, ours, inputs) =
+            (header.layer.name(), header.width, head.layer().name(), head.inputs());
+        let reason = format!(
+            "`layer` is the {theirs}, `width` {width}; the head takes what the {ours} sees, of width {inputs}"
+        );
+        return Err(BankError::Header { path: bank.folder().join("bank.json"), reason }.into());
+    }
+    let layers = Layers {
+        classifier: Scored::new(&linear(head, &Device::flex()), loss)?.linear,
+        hidden: head.hidden.as_ref().map(|hidden| layer_of(hidden.to_detector(), &Device::flex())),
+    };
     let mut found = Vec::new();
     for index in 0..bank.header().shards.len() {
         let shard = bank.shard(index)?;
@@ -39,11 +51,17 @@ pub fn detect(
         let groups: Vec<Vec<Detection>> = shard
             .images()
             .par_chunks(BATCH_SIZE)
-            .map(|images| of_batch(bank, &shard, images, head, &linear, loss, test))
+            .map(|images| of_batch(bank, &shard, images, head, &layers, loss, test))
             .collect();
         found.extend(groups.into_iter().flatten());
     }
     Ok(found)
+}
+
+/// A head as layers of the detector.
+struct Layers {
+    hidden: Option<Linear>,
+    classifier: Linear,
 }
 
 fn of_batch(
@@ -51,7 +69,7 @@ fn of_batch(
     shard: &Shard,
     images: &[ShardImage],
     head: &Head,
-    linear: &Linear,
+    layers: &Layers,
     loss: &dyn ClassificationLoss,
     test: &TestConfig,
 ) -> Vec<Detection> {
@@ -60,13 +78,20 @@ fn of_batch(
     if rows.is_empty() {
         return Vec::new();
     }
-    let mut features = vec![0.0; rows.len() * head.width];
+    let tensor = |values: Vec<f32>| {
+        let shape = [rows.len(), values.len() / rows.len()];
+        Tensor::<2>::from_data(TensorData::new(values, shape), &Device::flex())
+    };
+    let mut features = vec![0.0; rows.len() * head.inputs()];
     shard.features(rows.clone(), &mut features);
+    if let Some(hidden) = &layers.hidden {
+        let outputs = relu(hidden.forward(tensor(features))).into_data();
+        features = outputs.try_to_vec::<f32>().unwrap_or_default();
+    }
     if head.unit_inputs {
         to_unit_rows(&mut features, head.width);
     }
-    let features = Tensor::from_data(TensorData::new(features, [rows.len(), head.width]), &Device::flex());
-    let scores = loss.scores(linear.forward(features)).into_data();
+    let scores = loss.scores(layers.classifier.forward(tensor(features))).into_data();
     let scores = scores.try_to_vec::<f32>().unwrap_or_default();
     let classes = bank.header().classes.len();
     let mut found = Vec::new();
@@ -93,7 +118,10 @@ fn of_batch(
 pub(crate) fn linear(head: &Head, device: &Device) -> Linear {
     let outputs = head.outputs();
     let weight = TensorData::new(head.detector_weight(), [head.width, outputs]);
-    let bias = TensorData::new(head.bias.clone(), [outputs]);
+    layer_of([weight, TensorData::new(head.bias.clone(), [outputs])], device)
+}
+
+fn layer_of([weight, bias]: [TensorData; 2], device: &Device) -> Linear {
     Linear {
         weight: Param::from_tensor(Tensor::from_data(weight, device)),
         bias: Some(Param::from_tensor(Tensor::from_data(bias, device))),

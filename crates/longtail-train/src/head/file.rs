@@ -1,18 +1,27 @@
-//! A trained head as a file: safetensors with `weight [K, D]` and `bias [K]`, the rest as JSON in the metadata.
+//! A trained head as a file: safetensors with `weight [K, D]` and `bias [K]`, and over a hidden layer of its own
+//! `hidden.weight [D, H]` and `hidden.bias [D]`; the rest as JSON in the metadata.
 
 use std::{collections::HashMap, io::Write, path::Path};
 
 use burn::nn::Linear;
-use longtail_bank::{Class, Header, disk::write_by_rename};
+use longtail_bank::{Class, FeatureLayer, Header, disk::write_by_rename};
 use longtail_loss::{ClassContext, ClassificationLoss, LossConfig, LossState, PostHoc};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::{error::TrainError, head::recipe::HeadRecipe};
+use crate::{
+    error::TrainError,
+    head::{
+        hidden::{Hidden, HiddenRecipe},
+        recipe::HeadRecipe,
+    },
+};
 
 const FORMAT_VERSION: u32 = 1;
+const HIDDEN_WEIGHT: &str = "hidden.weight";
+const HIDDEN_BIAS: &str = "hidden.bias";
 
-/// A linear classifier on slices.
+/// A linear classifier on slices, if it takes what the last hidden layer sees with that layer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
     /// Weights, `[K × D]`.
@@ -23,6 +32,8 @@ pub struct Head {
     pub width: usize,
     /// Whether features are divided by their norm first (cosine classifiers).
     pub unit_inputs: bool,
+    /// The last hidden layer, of D outputs; none if it takes what the classifier sees.
+    pub hidden: Option<Hidden>,
 }
 
 /// What a head's file says about it.
@@ -41,7 +52,10 @@ pub struct HeadFile {
     pub classes: Vec<Class>,
     /// Images that the classes were counted in.
     pub total_images: u64,
-    /// Hash of the weights below the classifier; none for features from elsewhere.
+    /// The layer whose inputs it takes.
+    #[serde(default)]
+    pub layer: FeatureLayer,
+    /// Hash of the weights that are not its own; none for features from elsewhere.
     pub frozen_sha256: Option<String>,
     /// Whether features are divided by their norm first.
     pub unit_inputs: bool,
@@ -62,6 +76,29 @@ pub struct TrainingSummary {
     pub seconds: f64,
 }
 
+/// Where features come from that a head is to take: a bank, or a detector.
+#[derive(Debug, Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Its name in messages.
+    pub name: &'a str,
+    /// The layer that sees them.
+    pub layer: FeatureLayer,
+    /// Their width.
+    pub width: usize,
+    /// Hash of the weights that made them.
+    pub frozen: Option<&'a str>,
+    /// Classes by label.
+    pub classes: &'a [Class],
+}
+
+impl<'a> Inputs<'a> {
+    /// Those of a bank.
+    pub fn of(name: &'a str, bank: &'a Header) -> Self {
+        let (layer, width, classes) = (bank.layer, bank.width, bank.classes.as_slice());
+        Self { name, layer, width, frozen: bank.frozen_sha256.as_deref(), classes }
+    }
+}
+
 impl HeadFile {
     /// The block of a head on a bank.
     pub fn new(name: &str, loss: LossConfig, bank: &Header) -> Self {
@@ -72,6 +109,7 @@ impl HeadFile {
             correction: None,
             classes: bank.classes.clone(),
             total_images: bank.total_images,
+            layer: bank.layer,
             frozen_sha256: bank.frozen_sha256.clone(),
             unit_inputs: false,
             training: None,
@@ -86,20 +124,26 @@ impl HeadFile {
         build_loss(&self.loss, self.correction, &self.classes, self.total_images)
     }
 
-    /// Refuses a bank or detector that the head does not belong to.
+    /// Whether its hidden layer is another than the detector's.
+    pub fn trained_hidden(&self) -> bool {
+        let recipe = self.training.as_ref().map(|training| &training.recipe);
+        recipe.is_some_and(|recipe| matches!(recipe.hidden, Some(HiddenRecipe::Trained { .. })))
+    }
+
+    /// Refuses a bank or detector that the head, of features of `width`, does not belong to.
     ///
     /// # Errors
-    /// If frozen weights, width, or number, ids or order of the classes differ.
-    pub fn check(
-        &self,
-        path: &Path,
-        width: usize,
-        other: &str,
-        frozen: Option<&str>,
-        classes: &[Class],
-        other_width: usize,
-    ) -> Result<(), TrainError> {
+    /// If layer, frozen weights, width, or number, ids or order of the classes differ.
+    pub fn check(&self, path: &Path, width: usize, inputs: &Inputs<'_>) -> Result<(), TrainError> {
         let refuse = |reason: String| Err(TrainError::Head { path: path.to_owned(), reason });
+        let Inputs { name: other, frozen, classes, width: other_width, .. } = *inputs;
+        if self.layer != inputs.layer {
+            let (ours, theirs) = (self.layer.name(), inputs.layer.name());
+            return refuse(format!(
+                "takes what the {ours} sees, and {other} holds what the {theirs} sees; take the bank it was trained on, or \
+                 one of the same `features extract --layer`"
+            ));
+        }
         if let (Some(ours), Some(theirs)) = (self.frozen_sha256.as_deref(), frozen)
             && ours != theirs
         {
@@ -160,13 +204,22 @@ impl Head {
         self.bias.len()
     }
 
-    /// The head of a layer as the detector has it, `[D, K]`.
-    pub fn of_linear(linear: &Linear) -> Self {
-        let values = |data: burn::tensor::TensorData| data.try_to_vec::<f32>().unwrap_or_default();
-        let [width, outputs] = linear.weight.dims();
-        let weight = transposed(&values(linear.weight.val().into_data()), outputs);
-        let bias = linear.bias.as_ref().map_or(vec![0.0; outputs], |bias| values(bias.val().into_data()));
-        Self { weight, bias, width, unit_inputs: false }
+    /// Width of the features that it takes.
+    pub fn inputs(&self) -> usize {
+        self.hidden.as_ref().map_or(self.width, |hidden| hidden.width)
+    }
+
+    /// The layer whose inputs it takes.
+    pub fn layer(&self) -> FeatureLayer {
+        if self.hidden.is_some() { FeatureLayer::Hidden } else { FeatureLayer::Classifier }
+    }
+
+    /// The head of a classifier as the detector has it, `[D, K]`, and the hidden layer below it, `[H, D]`, if that is part
+    /// of the head.
+    pub fn of_linear(classifier: &Linear, hidden: Option<&Linear>) -> Self {
+        let (weight, bias, width) = parts(classifier);
+        let hidden = hidden.map(parts).map(|(weight, bias, width)| Hidden { weight, bias, width });
+        Self { weight, bias, width, unit_inputs: false, hidden }
     }
 
     /// Weights in the detector's layout, `[D × K]`.
@@ -187,19 +240,21 @@ impl Head {
         &self,
         path: &Path,
         file: &HeadFile,
-        resume: Option<(&Resume, &[&[f32]; 4])>,
+        resume: Option<Going<'_>>,
     ) -> Result<(), TrainError> {
         let refused = |reason: String| TrainError::Head { path: path.to_owned(), reason };
         let mut metadata = HashMap::from([("longtail".to_owned(), json(file).map_err(refused)?)]);
         let shape = [self.outputs(), self.width];
         let mut tensors: Vec<(&str, Vec<usize>, &[f32])> =
             vec![("weight", shape.to_vec(), &self.weight), ("bias", vec![shape[0]], &self.bias)];
-        if let Some((state, [weight, bias, weight_velocity, bias_velocity])) = resume {
+        if let Some(hidden) = &self.hidden {
+            let shape = [hidden.outputs(), hidden.width];
+            tensors.push((HIDDEN_WEIGHT, shape.to_vec(), &hidden.weight));
+            tensors.push((HIDDEN_BIAS, vec![shape[0]], &hidden.bias));
+        }
+        if let Some((state, kept)) = resume {
             metadata.insert("resume".to_owned(), json(state).map_err(refused)?);
-            tensors.push(("trained.weight", vec![weight.len()], weight));
-            tensors.push(("trained.bias", vec![bias.len()], bias));
-            tensors.push(("velocity.weight", vec![weight_velocity.len()], weight_velocity));
-            tensors.push(("velocity.bias", vec![bias_velocity.len()], bias_velocity));
+            tensors.extend(kept.iter().map(|(name, values)| (*name, vec![values.len()], *values)));
         }
         let bytes_of: Vec<Vec<u8>> = tensors
             .iter()
@@ -251,14 +306,12 @@ impl Head {
         };
         let tensors = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
         let mut values = HashMap::new();
-        let mut shape = Vec::new();
+        let mut shapes = HashMap::new();
         for (name, view) in tensors.iter() {
             if view.dtype() != Dtype::F32 {
                 return Err(refused(format!("`{name}` is {:?}, expected F32", view.dtype())));
             }
-            if name == "weight" {
-                shape = view.shape().to_vec();
-            }
+            shapes.insert(name.to_owned(), view.shape().to_vec());
             let floats: Vec<f32> =
                 view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
             if floats.iter().any(|value| !value.is_finite()) {
@@ -266,9 +319,26 @@ impl Head {
             }
             values.insert(name.to_owned(), floats);
         }
+        let sides = |name: &str| shapes.get(name).map_or(&[][..], Vec::as_slice);
         let (weight, bias) = (values.remove("weight"), values.remove("bias"));
-        let (Some(weight), Some(bias), [outputs, width]) = (weight, bias, shape.as_slice()) else {
+        let (Some(weight), Some(bias), [outputs, width]) = (weight, bias, sides("weight")) else {
             return Err(refused("lacks `weight [K, D]` or `bias [K]`".into()));
+        };
+        let hidden = (values.remove(HIDDEN_WEIGHT), values.remove(HIDDEN_BIAS));
+        let hidden = match (hidden, sides(HIDDEN_WEIGHT), file.layer) {
+            ((None, None), _, FeatureLayer::Classifier) => None,
+            ((Some(weight), Some(bias)), &[outputs, inputs], FeatureLayer::Hidden)
+                if [bias.len(), *width] == [outputs; 2] =>
+            {
+                Some(Hidden { weight, bias, width: inputs })
+            }
+            _ => {
+                return Err(refused(format!(
+                    "takes what the {} sees, and its `{HIDDEN_WEIGHT} [{width}, H]` and `{HIDDEN_BIAS} [{width}]` do not \
+                     fit that",
+                    file.layer.name()
+                )));
+            }
         };
         let columns = file.build_loss()?.num_outputs(file.classes.len());
         if bias.len() != *outputs || columns != *outputs {
@@ -278,7 +348,7 @@ impl Head {
                 file.classes.len()
             )));
         }
-        let head = Self { weight, bias, width: *width, unit_inputs: file.unit_inputs };
+        let head = Self { weight, bias, width: *width, unit_inputs: file.unit_inputs, hidden };
         Ok(Opened { head, file, resume, tensors: values })
     }
 }
@@ -291,12 +361,24 @@ pub(crate) struct Opened {
     pub tensors: HashMap<String, Vec<f32>>,
 }
 
+/// What training needs to go on: where it stands, and tensors by name.
+pub(crate) type Going<'a> = (&'a Resume, &'a [(&'a str, &'a [f32])]);
+
 /// Where a training stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Resume {
     pub iteration: u64,
     pub state: LossState,
     pub seconds: f64,
+}
+
+/// Weights, `[outputs × inputs]`, bias and number of inputs of a layer as the detector has it, `[inputs, outputs]`.
+fn parts(linear: &Linear) -> (Vec<f32>, Vec<f32>, usize) {
+    let values = |data: burn::tensor::TensorData| data.try_to_vec::<f32>().unwrap_or_default();
+    let [inputs, outputs] = linear.weight.dims();
+    let weight = transposed(&values(linear.weight.val().into_data()), outputs);
+    let bias = linear.bias.as_ref().map_or(vec![0.0; outputs], |bias| values(bias.val().into_data()));
+    (weight, bias, inputs)
 }
 
 fn json(value: &impl Serialize) -> Result<String, String> {

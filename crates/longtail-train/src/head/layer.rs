@@ -1,4 +1,5 @@
-//! Linear, normalised and cosine classifiers: weights in training, and the plain linear layer that they amount to.
+//! Linear, normalised and cosine classifiers: weights in training, and the plain linear layer that they amount to; with the
+//! last hidden layer below them, if that is part of the head.
 
 use longtail_loss::{
     ClassificationLoss, LossError, LossState, RoiTargets, SingleWorker,
@@ -7,7 +8,7 @@ use longtail_loss::{
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::TrainError;
+use crate::{error::TrainError, head::hidden::Hidden};
 
 /// What the layer computes.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
@@ -66,6 +67,19 @@ pub struct Layer {
     /// Scale of unit weights; none for a linear layer.
     scale: Option<f32>,
     unit_inputs: bool,
+    /// The last hidden layer below it; none where features are what the classifier sees.
+    pub hidden: Option<Hidden>,
+    /// Whether the hidden layer is trained too.
+    pub hidden_trained: bool,
+}
+
+/// Loss and gradients of a layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evaluation {
+    /// Loss, and gradients of the classifier's own weights and bias.
+    pub classifier: LinearEvaluation,
+    /// dW, `[H × D]`, and db, `[H]`, of the hidden layer; none if it is not trained.
+    pub hidden: Option<[Vec<f32>; 2]>,
 }
 
 impl Layer {
@@ -91,7 +105,20 @@ impl Layer {
                 }
             }
         }
-        Self { weight, bias, width, scale, unit_inputs: kind.unit_inputs() }
+        Self {
+            weight,
+            bias,
+            width,
+            scale,
+            unit_inputs: kind.unit_inputs(),
+            hidden: None,
+            hidden_trained: false,
+        }
+    }
+
+    /// The layer over a hidden one.
+    pub fn over(self, hidden: Option<Hidden>, hidden_trained: bool) -> Self {
+        Self { hidden, hidden_trained, ..self }
     }
 
     /// The weights of the linear layer that this one amounts to, `[K × D]`.
@@ -106,7 +133,7 @@ impl Layer {
         weight
     }
 
-    /// Loss and gradients of its own weights and bias, on RoIs with `features [N × D]`.
+    /// Loss and gradients on RoIs with `features [N × D]`, the inputs of the hidden layer if there is one.
     ///
     /// # Errors
     /// If the shapes do not fit or an output is not finite.
@@ -116,18 +143,19 @@ impl Layer {
         targets: &RoiTargets,
         loss: &dyn ClassificationLoss,
         state: &LossState,
-    ) -> Result<LinearEvaluation, LossError> {
-        if self.unit_inputs {
-            to_unit_rows(features, self.width);
-        }
+    ) -> Result<Evaluation, LossError> {
+        let trained = self.hidden.as_ref().filter(|_| self.hidden_trained);
+        let mut outputs = self.hidden.as_ref().map(|hidden| hidden.forward(features));
+        let inputs = outputs.as_deref_mut().unwrap_or(&mut *features);
+        let lengths = self.unit_inputs.then(|| to_unit_rows(inputs, self.width));
         let linear = self.scale.map(|_| self.linear_weight());
         let weight = linear.as_deref().unwrap_or(&self.weight);
         let layer = LinearLayer {
-            inputs: features,
+            inputs,
             weight,
             bias: &self.bias,
             width: self.width,
-            frozen_inputs: true,
+            frozen_inputs: trained.is_none(),
         };
         let mut found = loss.evaluate_linear(layer, targets, state, &SingleWorker)?;
         if let Some(scale) = self.scale {
@@ -141,17 +169,38 @@ impl Layer {
                 }
             });
         }
-        Ok(found)
+        let hidden = trained.zip(outputs).map(|(hidden, outputs)| {
+            let mut gradient = std::mem::take(&mut found.inputs);
+            if let Some(lengths) = lengths {
+                through_unit_rows(&mut gradient, &outputs, &lengths, self.width);
+            }
+            // Rows of unit length are zero where those they were made of are: ReLU is told by them as well.
+            hidden.gradients(features, &outputs, gradient)
+        });
+        Ok(Evaluation { classifier: found, hidden })
     }
 }
 
-/// Divides rows by their norm; a row of zeros stays.
-pub fn to_unit_rows(features: &mut [f32], width: usize) {
-    features.par_chunks_exact_mut(width).for_each(|row| {
+/// Divides rows by their norm; a row of zeros stays. Returns the norms.
+pub fn to_unit_rows(features: &mut [f32], width: usize) -> Vec<f32> {
+    let unit = |row: &mut [f32]| {
         let length = norm(row);
         if length > 0.0 {
             row.iter_mut().for_each(|x| *x /= length);
         }
+        length
+    };
+    features.par_chunks_exact_mut(width).map(unit).collect()
+}
+
+/// From the gradient of `unit [N × D]`, rows divided by their `lengths`, to that of the rows themselves:
+/// u = x/‖x‖: dx = 1/‖x‖ · (du - u(u·du)).
+fn through_unit_rows(gradient: &mut [f32], unit: &[f32], lengths: &[f32], width: usize) {
+    let rows = gradient.par_chunks_exact_mut(width).zip(unit.par_chunks_exact(width)).zip(lengths);
+    rows.for_each(|((du, u), length)| {
+        let along: f32 = u.iter().zip(du.iter()).map(|(u, d)| u * d).sum();
+        let length = length.max(f32::MIN_POSITIVE);
+        du.iter_mut().zip(u).for_each(|(d, u)| *d = (*d - u * along) / length);
     });
 }
 
@@ -180,7 +229,7 @@ mod tests {
             let layer = Layer::new(kind, weight.clone(), vec![0.1, -0.2, 0.0], 3);
             let value = |layer: &Layer| {
                 let state = LossState::default();
-                layer.evaluate(&mut features.clone(), &targets, loss.as_ref(), &state).unwrap()
+                layer.evaluate(&mut features.clone(), &targets, loss.as_ref(), &state).unwrap().classifier
             };
             let found = value(&layer);
             for place in 0..9 {
@@ -193,6 +242,75 @@ mod tests {
                 assert!((slope - f64::from(found.weight[place])).abs() < 2e-3, "{kind:?} {place}: {slope}");
             }
         }
+    }
+
+    /// Gradients of the hidden layer and of the classifier over it against differences of the loss.
+    #[test]
+    fn gradients_of_a_hidden_layer_are_those_of_the_loss() {
+        let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(2)).unwrap();
+        let targets = RoiTargets::new(&[1, 0, 2, 1, 0], 2, DrawKey::default()).unwrap();
+        let (rows, inputs, outputs) = (5, 4, 6);
+        let values = |count: usize, factor: usize, size: f32| -> Vec<f32> {
+            (0..count).map(|i| ((i * factor % 13) as f32 - 5.7) * size).collect()
+        };
+        let features = values(rows * inputs, 7, 0.3);
+        let hidden = Hidden {
+            weight: values(outputs * inputs, 5, 0.2),
+            bias: values(outputs, 4, 0.05),
+            width: inputs,
+        };
+        // ReLU must cut some and not all, and none within a step of its corner.
+        let before = hidden.layer(&features).outputs();
+        assert!(before.iter().any(|y| *y < 0.0) && before.iter().filter(|y| **y > 0.0).count() > 8);
+        assert!(before.iter().all(|y| y.abs() > 0.02), "{before:?}");
+        for kind in [
+            ClassifierKind::Linear,
+            ClassifierKind::Normalized { scale: Some(1.5) },
+            ClassifierKind::Cosine { scale: 4.0 },
+        ] {
+            let layer = Layer::new(kind, values(3 * outputs, 3, 0.2), vec![0.1, -0.2, 0.0], outputs)
+                .over(Some(hidden.clone()), true);
+            let value = |layer: &Layer| {
+                let state = LossState::default();
+                layer.evaluate(&mut features.clone(), &targets, loss.as_ref(), &state).unwrap()
+            };
+            let found = value(&layer);
+            let [weight, bias] = found.hidden.unwrap();
+            assert!(weight.iter().chain(&bias).filter(|g| g.abs() > 1e-2).count() > 10);
+            let check = |name: &str, of: fn(&mut Layer) -> &mut Vec<f32>, gradient: &[f32]| {
+                let step = 4e-3_f32;
+                for place in 0..gradient.len() {
+                    let at = |offset: f32| {
+                        let mut moved = layer.clone();
+                        of(&mut moved)[place] += offset;
+                        value(&moved).classifier.value
+                    };
+                    let slope = (at(step) - at(-step)) / (2.0 * f64::from(step));
+                    let error = (slope - f64::from(gradient[place])).abs();
+                    let most = 1e-4 + 2e-3 * slope.abs();
+                    assert!(error < most, "{kind:?}, {name} {place}: {slope} is not {}", gradient[place]);
+                }
+            };
+            check("hidden weight", |layer| &mut layer.hidden.as_mut().unwrap().weight, &weight);
+            check("hidden bias", |layer| &mut layer.hidden.as_mut().unwrap().bias, &bias);
+            check("weight", |layer| &mut layer.weight, &found.classifier.weight);
+            check("bias", |layer| &mut layer.bias, &found.classifier.bias);
+            // Frozen, it is the same loss with the same gradients above.
+            let frozen = value(&layer.clone().over(Some(hidden.clone()), false));
+            assert_eq!((frozen.classifier.value, frozen.hidden), (found.classifier.value, None));
+            assert_eq!(frozen.classifier.weight, found.classifier.weight);
+        }
+    }
+
+    #[test]
+    fn a_hidden_layer_that_diverged_is_not_taken_for_zeros() {
+        let hidden = Hidden { weight: vec![f32::NAN, 1.0], bias: vec![0.0, 0.0], width: 1 };
+        let layer =
+            Layer::new(ClassifierKind::Linear, vec![1.0; 4], vec![0.0; 2], 2).over(Some(hidden), true);
+        let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(1)).unwrap();
+        let targets = RoiTargets::new(&[1], 1, DrawKey::default()).unwrap();
+        let found = layer.evaluate(&mut [1.0], &targets, loss.as_ref(), &LossState::default());
+        assert!(matches!(found, Err(LossError::NotFinite { .. })), "{found:?}");
     }
 
     #[test]

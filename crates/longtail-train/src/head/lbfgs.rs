@@ -269,6 +269,7 @@ impl<'a> Objective<'a> {
                     Err(LossError::NotFinite { .. }) => return Ok((f64::INFINITY, gradient, f64::INFINITY)),
                     other => other?,
                 };
+                let found = found.classifier;
                 value += found.value;
                 let parts = found.weight.iter().chain(&found.bias);
                 gradient.iter_mut().zip(parts).for_each(|(sum, g)| *sum += f64::from(*g));

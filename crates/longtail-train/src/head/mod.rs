@@ -1,9 +1,10 @@
-//! The last classification layer trained on a feature bank, without the detector.
+//! The last classification layer, if asked with the hidden layer below it, trained on a feature bank, without the detector.
 //!
 //! | module | purpose |
 //! | --- | --- |
 //! | [`recipe`] | every setting of a head's training |
 //! | [`layer`] | linear, normalised and cosine classifiers on slices |
+//! | [`hidden`] | the last hidden layer on slices |
 //! | [`mod@file`] | a trained head as a file |
 //! | [`sampling`] | how often images and RoIs come |
 //! | [`stream`] | steps of RoIs from a bank, in windows that fit memory |
@@ -16,6 +17,7 @@
 pub mod apply;
 pub mod evaluate;
 pub mod file;
+pub mod hidden;
 pub mod layer;
 pub mod lbfgs;
 pub mod recipe;
@@ -25,7 +27,8 @@ pub mod sweep;
 pub mod train;
 
 pub use apply::{ExportFormat, apply, export};
-pub use file::{Head, HeadFile, TrainingSummary};
+pub use file::{Head, HeadFile, Inputs, TrainingSummary};
+pub use hidden::{Hidden, HiddenRecipe};
 pub use layer::ClassifierKind;
 pub use recipe::{BatchRecipe, HeadRecipe, OptimizerRecipe};
 pub use train::train;

@@ -1,11 +1,13 @@
 //! Every setting of a head's training. Defaults are those of the published recipe's second stage.
 
+use longtail_bank::FeatureLayer;
 use longtail_data::Sampler;
 use longtail_loss::{LossConfig, PostHoc, Reduction};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::TrainError,
+    head::hidden::HiddenRecipe,
     head::layer::ClassifierKind,
     head::lbfgs::LbfgsConfig,
     overrides::set,
@@ -32,7 +34,10 @@ pub struct HeadRecipe {
     /// What the layer computes.
     #[serde(default)]
     pub classifier: ClassifierKind,
-    /// Whether it starts from the classifier of stage 1; else from zeros.
+    /// What becomes of the last hidden layer, on a bank that holds its inputs. None: trained there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<HiddenRecipe>,
+    /// Whether it starts from the classifier of stage 1; else from zeros. A hidden layer always starts from that of stage 1.
     #[serde(default = "yes")]
     pub from_stage1: bool,
     /// Seed of order and draws.
@@ -153,6 +158,25 @@ impl HeadRecipe {
             .map_err(|e| TrainError::RecipeFile { path: path.to_owned(), reason: e.to_string() })
     }
 
+    /// The recipe on a bank that holds the inputs of a layer: whether a hidden layer is trained is settled.
+    ///
+    /// # Errors
+    /// If the bank holds no inputs of a hidden layer that is to be trained, or the optimizer cannot train it.
+    pub fn on(&self, layer: FeatureLayer) -> Result<Self, TrainError> {
+        let hidden = match (layer, self.hidden) {
+            (FeatureLayer::Hidden, hidden) => Some(hidden.unwrap_or_default()),
+            (FeatureLayer::Classifier, Some(HiddenRecipe::Trained { .. })) => {
+                let reason = "is `trained`, but the bank holds what the classifier sees; make one with \
+                              `longtail features extract RUN --layer hidden`";
+                return Err(TrainError::recipe("hidden", reason));
+            }
+            (FeatureLayer::Classifier, hidden) => hidden,
+        };
+        let recipe = Self { hidden, ..self.clone() };
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -171,7 +195,15 @@ impl HeadRecipe {
         self.reduction.validate()?;
         self.schedule.validate("schedule")?;
         self.classifier.validate()?;
+        if let Some(hidden) = &self.hidden {
+            hidden.validate()?;
+        }
         match &self.optimizer {
+            OptimizerRecipe::Lbfgs(_) if matches!(self.hidden, Some(HiddenRecipe::Trained { .. })) => {
+                let reason = "is `trained`, and the loss is not convex in a hidden layer, which `lbfgs` needs; set \
+                              hidden={ kind = \"frozen\" } or use `sgd`";
+                Err(TrainError::recipe("hidden", reason))
+            }
             OptimizerRecipe::Sgd(sgd) => sgd.validate("optimizer"),
             OptimizerRecipe::Lbfgs(lbfgs) => lbfgs.validate(&self.loss),
         }
@@ -196,5 +228,27 @@ mod tests {
         assert!(matches!(optimizer, OptimizerRecipe::Lbfgs(_)));
         assert!(HeadRecipe::of("nothing").unwrap_err().to_string().contains("softmax-cross-entropy"));
         assert!(recipe.with("loss.treshold", "1").is_err());
+        let trained = recipe.with("hidden", "{ kind = \"trained\" }").unwrap();
+        assert_eq!(trained.hidden, Some(HiddenRecipe::default()));
+        let slower = trained.with("hidden.learning_rate_factor", "0.1").unwrap();
+        assert_eq!(slower.hidden, Some(HiddenRecipe::Trained { learning_rate_factor: 0.1 }));
+        assert!(slower.with("hidden.learning_rate_factor", "-1").unwrap().validate().is_err());
+    }
+
+    #[test]
+    fn a_hidden_layer_is_trained_where_its_inputs_are() {
+        let recipe = HeadRecipe::of("softmax-cross-entropy").unwrap();
+        assert_eq!(recipe.on(FeatureLayer::Classifier).unwrap().hidden, None);
+        assert_eq!(recipe.on(FeatureLayer::Hidden).unwrap().hidden, Some(HiddenRecipe::default()));
+        let frozen = HeadRecipe { hidden: Some(HiddenRecipe::Frozen), ..recipe.clone() };
+        assert_eq!(frozen.on(FeatureLayer::Hidden).unwrap(), frozen);
+        let trained = HeadRecipe { hidden: Some(HiddenRecipe::default()), ..recipe.clone() };
+        let message = trained.on(FeatureLayer::Classifier).unwrap_err().to_string();
+        assert!(message.contains("--layer hidden"), "{message}");
+        let lbfgs = recipe.with("optimizer", "{ kind = \"lbfgs\" }").unwrap();
+        let message = lbfgs.on(FeatureLayer::Hidden).unwrap_err().to_string();
+        assert!(message.contains("not convex") && message.contains("frozen"), "{message}");
+        let frozen = HeadRecipe { hidden: Some(HiddenRecipe::Frozen), ..lbfgs };
+        frozen.on(FeatureLayer::Hidden).unwrap();
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::Mutex,
 };
 
-use longtail_bank::Bank;
+use longtail_bank::{Bank, BankError};
 use longtail_eval::EvalReport;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use crate::{
     error::TrainError,
     head::{
         evaluate::{detect, test_rules},
-        file::{Head, HeadFile},
+        file::{Head, HeadFile, Inputs},
         recipe::HeadRecipe,
         train::train,
     },
@@ -103,10 +103,20 @@ pub fn sweep(
     observer: &dyn SweepObserver,
 ) -> Result<Vec<HeadResult>, TrainError> {
     std::fs::create_dir_all(out.join("heads")).map_err(TrainError::io("create", out))?;
+    if let Some(first) = settings.first() {
+        // Parts that were imported need not fit: told before the work begins.
+        let file = HeadFile::new("", first.recipe.loss.clone(), bank.header());
+        let checked =
+            file.check(bank.folder(), bank.header().width, &Inputs::of("this part", held_out.header()));
+        if let Err(TrainError::Head { reason, .. }) = checked {
+            let reason = format!("a head of {} {reason}", bank.folder().display());
+            return Err(BankError::Header { path: held_out.folder().join("bank.json"), reason }.into());
+        }
+    }
     let truths = Truths::of(held_out)?;
     let rules = test_rules(held_out)?;
     for setting in settings {
-        setting.recipe.validate()?;
+        setting.recipe.on(bank.header().layer)?;
     }
     let noted = Mutex::new(Vec::new());
     let jobs = jobs(settings, seeds);

@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use longtail_bank::{Bank, Part};
+use longtail_bank::{Bank, FeatureLayer, Part};
 use longtail_loss::{
     ClassificationLoss, Column, DrawKey, LossError, LossState, Normalizer, Reduction, RoiTargets,
 };
@@ -13,7 +13,8 @@ use longtail_loss::{
 use crate::{
     error::TrainError,
     head::{
-        file::{Head, HeadFile, Opened, Resume, TrainingSummary, build_loss},
+        file::{Head, HeadFile, Inputs, Opened, Resume, TrainingSummary, build_loss},
+        hidden::HiddenRecipe,
         layer::Layer,
         lbfgs,
         recipe::{HeadRecipe, OptimizerRecipe},
@@ -40,7 +41,7 @@ pub fn train(
     checkpoint: Option<&Path>,
     observer: &mut dyn Observer,
 ) -> Result<(Head, HeadFile), TrainError> {
-    recipe.validate()?;
+    let recipe = &recipe.on(bank.header().layer)?;
     bank.expect(Part::Training)?;
     for remark in remarks(bank)? {
         observer.observe(Event::Note(&remark));
@@ -87,34 +88,35 @@ pub fn train(
     if let Some(path) = checkpoint.filter(|path| path.exists()) {
         std::fs::remove_file(path).map_err(TrainError::io("remove", path))?;
     }
-    let (weight, bias, width) = (layer.linear_weight(), layer.bias, layer.width);
-    Ok((Head { weight, bias, width, unit_inputs: file.unit_inputs }, file))
+    Ok((head(&layer, &file), file))
 }
 
-/// The layer that training starts from: the columns of stage 1 by what they are about, zeros for those it did not have.
+/// What a layer in training amounts to.
+fn head(layer: &Layer, file: &HeadFile) -> Head {
+    Head {
+        weight: layer.linear_weight(),
+        bias: layer.bias.clone(),
+        width: layer.width,
+        unit_inputs: file.unit_inputs,
+        hidden: layer.hidden.clone(),
+    }
+}
+
+/// The layer that training starts from: the columns of stage 1 by what they are about, zeros for those it did not have;
+/// over the hidden layer of stage 1, if the bank holds the inputs of that.
 fn start(bank: &Bank, recipe: &HeadRecipe, loss: &dyn ClassificationLoss) -> Result<Layer, TrainError> {
     let header = bank.header();
-    let (classes, width) = (header.classes.len(), header.width);
+    let classes = header.classes.len();
     let columns = loss.columns(classes);
+    // A hidden layer of zeros would stay one.
+    let over_hidden = header.layer == FeatureLayer::Hidden;
+    let stage1 = match recipe.from_stage1 || over_hidden {
+        true => Some(stage1(bank, over_hidden)?),
+        false => None,
+    };
+    let width = stage1.as_ref().map_or(header.width, |(stage1, _)| stage1.width);
     let (mut weight, mut bias) = (vec![0.0; columns.len() * width], vec![0.0; columns.len()]);
-    if recipe.from_stage1 {
-        let path = bank.folder().join("stage1.safetensors");
-        if !path.exists() {
-            return Err(TrainError::Head {
-                path,
-                reason: "is missing, and training starts from it; set from_stage1=false to start from zeros"
-                    .into(),
-            });
-        }
-        let (stage1, file) = Head::read(&path)?;
-        file.check(
-            &path,
-            stage1.width,
-            "this bank",
-            header.frozen_sha256.as_deref(),
-            &header.classes,
-            width,
-        )?;
+    if let Some((stage1, file)) = stage1.as_ref().filter(|_| recipe.from_stage1) {
         let trained: Vec<Column> = file.build_loss()?.columns(classes);
         for (place, column) in columns.iter().enumerate() {
             if let Some(source) = trained.iter().position(|other| other == column) {
@@ -123,7 +125,26 @@ fn start(bank: &Bank, recipe: &HeadRecipe, loss: &dyn ClassificationLoss) -> Res
             }
         }
     }
-    Ok(Layer::new(recipe.classifier, weight, bias, width))
+    let trained = matches!(recipe.hidden, Some(HiddenRecipe::Trained { .. }));
+    let hidden = stage1.and_then(|(stage1, _)| stage1.hidden);
+    Ok(Layer::new(recipe.classifier, weight, bias, width).over(hidden, trained))
+}
+
+/// The head that the detector had.
+fn stage1(bank: &Bank, over_hidden: bool) -> Result<(Head, HeadFile), TrainError> {
+    let path = bank.folder().join("stage1.safetensors");
+    if !path.exists() {
+        let reason = match over_hidden {
+            true => {
+                "is missing, and the hidden layer starts from it; import `hidden.weight`, `hidden.bias` and the classifier's"
+            }
+            false => "is missing, and training starts from it; set from_stage1=false to start from zeros",
+        };
+        return Err(TrainError::Head { path, reason: reason.into() });
+    }
+    let (stage1, file) = Head::read(&path)?;
+    file.check(&path, stage1.inputs(), &Inputs::of("this bank", bank.header()))?;
+    Ok((stage1, file))
 }
 
 /// Targets of a step. Where a RoI stands for several, the divisor is what they stand for.
@@ -156,7 +177,8 @@ pub fn iterations(length: Length, steps_per_epoch: u64) -> u64 {
 
 struct Training {
     layer: Layer,
-    sgd: SliceSgd<2>,
+    /// Of weight and bias, and of the hidden layer's: empty ones if that is not trained.
+    sgd: SliceSgd<4>,
     state: LossState,
     iteration: u64,
     seconds: f64,
@@ -187,15 +209,30 @@ impl Training {
                 Err(LossError::NotFinite { .. }) => return Err(self.not_finite(f64::NAN)),
                 other => other?,
             };
-            value = found.value;
+            let classifier = found.classifier;
+            value = classifier.value;
             if !value.is_finite() {
                 return Err(self.not_finite(value));
             }
-            self.state = found.state;
+            self.state = classifier.state;
             let rate = sgd.learning_rate * recipe.schedule.factor(self.iteration, total);
-            let parameters =
-                [(self.layer.weight.as_mut_slice(), found.weight), (&mut self.layer.bias, found.bias)];
-            self.sgd.step(sgd, rate, parameters);
+            let of_hidden = match recipe.hidden {
+                Some(HiddenRecipe::Trained { learning_rate_factor }) => rate * learning_rate_factor,
+                _ => rate,
+            };
+            let (hidden_weight, hidden_bias) = match (&mut self.layer.hidden, found.hidden) {
+                (Some(hidden), Some([weight, bias])) => {
+                    ((hidden.weight.as_mut_slice(), weight), (hidden.bias.as_mut_slice(), bias))
+                }
+                _ => Default::default(),
+            };
+            let parameters = [
+                (self.layer.weight.as_mut_slice(), classifier.weight),
+                (&mut self.layer.bias, classifier.bias),
+                hidden_weight,
+                hidden_bias,
+            ];
+            self.sgd.step(sgd, [rate, rate, of_hidden, of_hidden], parameters);
             self.iteration += 1;
             observer.observe(Event::Step {
                 stage: &self.file.name,
@@ -228,24 +265,32 @@ impl Training {
     }
 
     fn save(&self) -> Result<(), TrainError> {
-        let (Some(path), Some([weight, bias])) = (&self.checkpoint, self.sgd.velocity()) else {
+        let (Some(path), Some([weight, bias, hidden_weight, hidden_bias])) =
+            (&self.checkpoint, self.sgd.velocity())
+        else {
             return Ok(());
         };
-        let head = Head {
-            weight: self.layer.linear_weight(),
-            bias: self.layer.bias.clone(),
-            width: self.layer.width,
-            unit_inputs: self.file.unit_inputs,
-        };
         let resume = Resume { iteration: self.iteration, state: self.state.clone(), seconds: self.seconds };
-        let tensors: [&[f32]; 4] = [&self.layer.weight, &self.layer.bias, weight, bias];
-        head.write_with(path, &self.file, Some((&resume, &tensors)))
+        // The hidden layer is trained as the head has it.
+        let mut tensors: Vec<(&str, &[f32])> = vec![
+            ("trained.weight", &self.layer.weight),
+            ("trained.bias", &self.layer.bias),
+            ("velocity.weight", weight),
+            ("velocity.bias", bias),
+        ];
+        if self.layer.hidden_trained {
+            tensors.extend([
+                ("velocity.hidden.weight", hidden_weight.as_slice()),
+                ("velocity.hidden.bias", hidden_bias),
+            ]);
+        }
+        head(&self.layer, &self.file).write_with(path, &self.file, Some((&resume, &tensors)))
     }
 
     /// Goes on from the checkpoint, if there is one.
     fn resume(&mut self) -> Result<(), TrainError> {
         let Some(path) = self.checkpoint.clone().filter(|path| path.exists()) else { return Ok(()) };
-        let Opened { file, resume, mut tensors, .. } = Head::read_with(&path)?;
+        let Opened { head, file, resume, mut tensors } = Head::read_with(&path)?;
         let refused = |reason: &str| TrainError::Head { path: path.clone(), reason: reason.into() };
         if file != self.file {
             return Err(refused(
@@ -259,11 +304,20 @@ impl Training {
                 .ok_or_else(|| refused("is no checkpoint"))
         };
         let (weights, biases) = (self.layer.weight.len(), self.layer.bias.len());
+        let of_hidden = match self.layer.hidden.as_ref().filter(|_| self.layer.hidden_trained) {
+            Some(hidden) => [
+                take("velocity.hidden.weight", hidden.weight.len())?,
+                take("velocity.hidden.bias", hidden.bias.len())?,
+            ],
+            None => Default::default(),
+        };
         let resume = resume.ok_or_else(|| refused("is no checkpoint"))?;
         self.layer.weight = take("trained.weight", weights)?;
         self.layer.bias = take("trained.bias", biases)?;
-        self.sgd =
-            SliceSgd::with_velocity([take("velocity.weight", weights)?, take("velocity.bias", biases)?]);
+        self.layer.hidden = head.hidden;
+        let [hidden_weight, hidden_bias] = of_hidden;
+        let (weight, bias) = (take("velocity.weight", weights)?, take("velocity.bias", biases)?);
+        self.sgd = SliceSgd::with_velocity([weight, bias, hidden_weight, hidden_bias]);
         (self.iteration, self.state, self.seconds) = (resume.iteration, resume.state, resume.seconds);
         Ok(())
     }

@@ -20,6 +20,7 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
     let source = FeatureSource::open(&arguments.source, arguments.stage.as_deref(), &overrides(arguments))?;
     printer.note(&format!("detector: {}", source.path.display()));
     let options = ExtractOptions {
+        layer: arguments.layer.into(),
         precision: arguments.precision.into(),
         views: ExtractOptions::views(arguments.views, &arguments.scales),
         background: arguments.background,

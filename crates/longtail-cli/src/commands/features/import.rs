@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use longtail_bank::{
-    BankWriter, Class, Header, ImageRows, Part, RoiSampling, TruthFile,
+    BankWriter, Class, FeatureLayer, Header, ImageRows, Part, RoiSampling, TruthFile,
     npy::{Array, Values, read_arrays},
 };
 use longtail_data::{AnnotationSet, ClassCounts, LabelMap};
 use longtail_eval::Protocol;
-use longtail_train::head::{Head, HeadFile, HeadRecipe};
+use longtail_train::head::{Head, HeadFile, HeadRecipe, Hidden};
 
 use crate::{
     Outcome,
@@ -49,6 +49,7 @@ pub fn run(arguments: &FeaturesImport, printer: &Printer) -> anyhow::Result<Outc
         _ => 0,
     };
     let mut header = Header {
+        layer: layer(arguments, &arrays)?,
         total_images: counts.total_images,
         sampling: RoiSampling {
             per_image: arguments.rois_per_image,
@@ -94,6 +95,19 @@ pub fn run(arguments: &FeaturesImport, printer: &Printer) -> anyhow::Result<Outc
     writer.finish()?;
     printer.note(&format!("bank: {} ({rows} RoIs of {} images)", arguments.out.display(), images.len()));
     Ok(Outcome::Done)
+}
+
+/// The layer whose inputs the features are, by the arguments or by the arrays that come with them.
+fn layer(arguments: &FeaturesImport, arrays: &BTreeMap<String, Array>) -> anyhow::Result<FeatureLayer> {
+    let brought = arrays.contains_key("hidden.weight") || arrays.contains_key("hidden.bias");
+    let asked = arguments.layer.map(FeatureLayer::from);
+    let layer = asked.unwrap_or(if brought { FeatureLayer::Hidden } else { FeatureLayer::Classifier });
+    if layer == FeatureLayer::Hidden && !brought && !arguments.proposals {
+        bail!(
+            "there are no arrays `hidden.weight` and `hidden.bias`, which training with --layer hidden starts from"
+        );
+    }
+    Ok(layer)
 }
 
 /// The rows by image, in the order that images first come.
@@ -193,27 +207,31 @@ fn to_label(label: i64, classes: usize, background: BackgroundPlace) -> anyhow::
     }
 }
 
-/// The trained classifier, so that training can start from it.
+/// The trained classifier, with the hidden layer of a bank of its inputs, so that training can start from it.
 fn write_classifier(
     arguments: &FeaturesImport,
     arrays: &mut BTreeMap<String, Array>,
     header: &Header,
 ) -> anyhow::Result<()> {
-    let weight = matrix(arrays, "classifier.weight")?;
-    let bias = matrix(arrays, "classifier.bias")?;
-    let (weight, bias) = match (weight, bias) {
-        (Some(weight), Some(bias)) => (weight, bias.2),
-        (None, None) => return Ok(()),
-        _ => bail!("`classifier.weight` and `classifier.bias` belong together; give both"),
+    let hidden = match header.layer {
+        FeatureLayer::Hidden => linear(arrays, "hidden", header.width)?,
+        // Named among what was not used.
+        FeatureLayer::Classifier => None,
     };
-    let (outputs, width, mut weight) = weight;
+    let below = hidden.as_ref().map_or(header.width, |(_, bias)| bias.len());
+    let Some((mut weight, mut bias)) = linear(arrays, "classifier", below)? else {
+        ensure!(
+            hidden.is_none(),
+            "`hidden.weight` is there without `classifier.weight` and `classifier.bias`; give all four"
+        );
+        return Ok(());
+    };
     ensure!(
-        width == header.width,
-        "`classifier.weight` takes features of width {width}, the bank has {}",
-        header.width
+        hidden.is_some() == (header.layer == FeatureLayer::Hidden),
+        "`classifier.weight` is there without the hidden layer below it; give `hidden.weight` and `hidden.bias` too"
     );
-    ensure!(bias.len() == outputs, "`classifier.bias` has {} values for {outputs} columns", bias.len());
-    let mut bias = bias;
+    let (outputs, width) = (bias.len(), below);
+    let hidden = hidden.map(|(weight, bias)| Hidden { weight, bias, width: header.width });
     let loss = HeadRecipe::of(&arguments.classifier_loss)?.loss;
     let file = HeadFile::new("stage 1", loss, header);
     let expected = file.build_loss()?.num_outputs(header.classes.len());
@@ -227,9 +245,30 @@ fn write_classifier(
         weight.rotate_right(width);
         bias.rotate_right(1);
     }
-    let head = Head { weight, bias, width, unit_inputs: false };
+    let head = Head { weight, bias, width, unit_inputs: false, hidden };
     head.write(&arguments.out.join("stage1.safetensors"), &file)?;
     Ok(())
+}
+
+/// Weights and bias of a layer over features of `inputs`.
+fn linear(
+    arrays: &mut BTreeMap<String, Array>,
+    name: &str,
+    inputs: usize,
+) -> anyhow::Result<Option<(Vec<f32>, Vec<f32>)>> {
+    let weight = matrix(arrays, &format!("{name}.weight"))?;
+    let bias = matrix(arrays, &format!("{name}.bias"))?;
+    let ((outputs, width, weight), bias) = match (weight, bias) {
+        (Some(weight), Some((_, _, bias))) => (weight, bias),
+        (None, None) => return Ok(None),
+        _ => bail!("`{name}.weight` and `{name}.bias` belong together; give both"),
+    };
+    ensure!(
+        width == inputs,
+        "`{name}.weight` takes features of width {width}, what is below it has {inputs}"
+    );
+    ensure!(bias.len() == outputs, "`{name}.bias` has {} values for {outputs} columns", bias.len());
+    Ok(Some((weight, bias)))
 }
 
 /// An array as rows: its first side, and the product of the others.

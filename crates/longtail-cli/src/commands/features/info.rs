@@ -25,8 +25,18 @@ pub fn run(arguments: &FeaturesInfo, printer: &Printer) -> anyhow::Result<Outcom
         }
         printer.note("every shard has its checksum, and all features are finite");
     }
-    let heading =
-        ["part", "images", "views", "RoIs", "foreground", "background kept", "width", "stored as", "on disk"];
+    let heading = [
+        "part",
+        "images",
+        "views",
+        "RoIs",
+        "foreground",
+        "background kept",
+        "layer",
+        "width",
+        "stored as",
+        "on disk",
+    ];
     let rows: Vec<Vec<String>> = parts.iter().map(|(name, bank)| row(name, bank)).collect();
     let output = match arguments.format {
         Format::Text => text(&heading, &rows),
@@ -65,6 +75,7 @@ fn row(name: &str, bank: &Bank) -> Vec<String> {
         sum(|shard| shard.rows).to_string(),
         or_dash(counts.foreground_kept.to_string()),
         or_dash(format!("{} of {}", counts.background_kept, counts.background)),
+        header.layer.name().to_owned(),
         header.width.to_string(),
         format!("{:?}", header.precision).to_lowercase(),
         size(sum(|shard| shard.bytes)),

@@ -6,7 +6,7 @@ use longtail_report::Table;
 use longtail_train::{
     bank::truth::Truths,
     head::{
-        Head,
+        Head, Inputs,
         evaluate::{detect, test_rules},
     },
 };
@@ -19,14 +19,7 @@ pub fn run(arguments: &HeadEval, printer: &Printer) -> anyhow::Result<Outcome> {
     let bank = Bank::open(&arguments.bank)?;
     let header = bank.header();
     let other = arguments.bank.display().to_string();
-    file.check(
-        &arguments.head,
-        head.width,
-        &other,
-        header.frozen_sha256.as_deref(),
-        &header.classes,
-        header.width,
-    )?;
+    file.check(&arguments.head, head.inputs(), &Inputs::of(&other, header))?;
     let rules = test_rules(&bank)?;
     let found = detect(&bank, &head, file.build_loss()?.as_ref(), &rules)?;
     if let Some(path) = &arguments.detections {

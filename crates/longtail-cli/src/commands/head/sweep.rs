@@ -16,7 +16,7 @@ use longtail_report::{Table, aggregate};
 use longtail_train::{
     bank::truth::Truths,
     head::{
-        Head, HeadRecipe,
+        Head, HeadRecipe, Inputs,
         evaluate::{detect, test_rules},
         sweep::{HeadResult, Setting, SweepEvent, SweepObserver, best, head_of, jobs, sweep},
     },
@@ -89,6 +89,7 @@ pub fn run(arguments: &Sweep, vary: &[(String, Vec<String>)], printer: &Printer)
         }
         heads.push((head, file));
         for (head, file) in &heads {
+            file.check(&path, head.inputs(), &Inputs::of(&validation.display().to_string(), bank.header()))?;
             let found = detect(&bank, head, file.build_loss()?.as_ref(), &rules)?;
             rows.push((file.name.clone(), file, truths.score(&found)?));
         }

@@ -1,0 +1,54 @@
+//! The binary, called as a user calls it, and a recipe for it.
+
+// Every test binary uses a part of it.
+#![allow(dead_code)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+/// The recipe of the training crate's tests.
+pub const TINY: &str = include_str!("../../../longtail-train/tests/common/tiny.toml");
+
+pub fn longtail(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_longtail"));
+    command.args(arguments);
+    command
+}
+
+pub fn output(arguments: &[&str]) -> Output {
+    longtail(arguments).output().unwrap()
+}
+
+pub fn succeed(arguments: &[&str]) -> String {
+    let output = output(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Exit code 2, and standard error has every part and is no panic.
+pub fn refuses(arguments: &[&str], parts: &[&str]) {
+    let output = output(arguments);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+    assert!(!text.contains("panicked"), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in `{text}`");
+    }
+}
+
+/// An array as a NumPy file.
+pub fn write_npy(path: &Path, descr: &str, shape: &str, data: Vec<u8>) {
+    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    while !(10 + header.len() + 1).is_multiple_of(64) {
+        header.push(' ');
+    }
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16 + 1).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.push(b'\n');
+    bytes.extend(data);
+    fs::write(path, bytes).unwrap();
+}
