@@ -76,14 +76,17 @@ impl Batch {
     ) -> Result<Self, DataError> {
         let mut prepared = Vec::with_capacity(items.len());
         for &(index, flipped) in items {
-            prepared.push(plain(index, dataset.sample(index)?, flipped, transform));
+            let canvas = transform.read(dataset, index)?;
+            prepared.push(transform.finish(index, canvas.original_size(), canvas, flipped, false));
         }
         Ok(Self::join(prepared, transform, pool))
     }
 
     /// A batch of one image without targets.
     pub fn single(sample: Sample, transform: &Transform) -> Self {
-        Self::join(vec![plain(0, sample, false, transform)], transform, &PixelPool::default())
+        let canvas = Canvas::new(sample, false);
+        let prepared = transform.finish(0, canvas.original_size(), canvas, false, false);
+        Self::join(vec![prepared], transform, &PixelPool::default())
     }
 
     /// Normalises, pads and joins images, in memory of the pool.
@@ -124,10 +127,4 @@ impl Batch {
             .collect();
         Self { pixels, shape, images }
     }
-}
-
-/// An image resized and perhaps mirrored, not augmented.
-fn plain(index: usize, sample: Sample, flipped: bool, transform: &Transform) -> Prepared {
-    let original = [sample.image.width, sample.image.height];
-    transform.finish(index, original, Canvas::new(sample, false), flipped, false)
 }

@@ -178,6 +178,24 @@ impl Dataset {
         Ok(Sample { image_id: record.id, image, targets: self.targets(index) })
     }
 
+    /// The same in fewer pixels where those are faster to read, at least `least` along x and y; boxes are in pixels of
+    /// what was read. Also returns what width and height were divided by.
+    ///
+    /// # Errors
+    /// As [`Self::sample`].
+    ///
+    /// # Panics
+    /// As [`Self::sample`].
+    pub fn reduced_sample(&self, index: usize, least: [u32; 2]) -> Result<(Sample, u32), DataError> {
+        let record = &self.set.images[index];
+        let (image, divisor) = self.source.load_reduced(record, least)?;
+        let mut targets = self.targets(index);
+        // A power of two: nothing is rounded.
+        let scale = 1.0 / divisor as f32;
+        targets.boxes.iter_mut().chain(&mut targets.crowd_boxes).flatten().for_each(|v| *v *= scale);
+        Ok((Sample { image_id: record.id, image, targets }, divisor))
+    }
+
     fn annotations_of(&self, index: usize) -> impl Iterator<Item = &Annotation> {
         self.order[self.of_image[index].clone()].iter().map(|&place| &self.set.annotations[place as usize])
     }

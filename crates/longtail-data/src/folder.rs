@@ -8,7 +8,11 @@ use std::{
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use crate::{
-    annotation::ImageRecord, error::DataError, file_name::check_file_name, sample::RgbImage,
+    annotation::ImageRecord,
+    error::DataError,
+    file_name::check_file_name,
+    sample::RgbImage,
+    scaled_jpeg::{self, divisor},
     source::ImageSource,
 };
 
@@ -64,15 +68,27 @@ impl ImageFolder {
     }
 }
 
-impl ImageSource for ImageFolder {
-    fn load(&self, record: &ImageRecord) -> Result<RgbImage, DataError> {
+impl ImageFolder {
+    /// An image with its sides divided by `divisor` where the file allows it, and what they were divided by.
+    fn read(&self, record: &ImageRecord, divisor: u32) -> Result<(RgbImage, u32), DataError> {
         let path = self.find(&record.file_name)?;
-        let image = read_limited(&path, self.max_pixels)?;
-        let (found, expected) = ([image.width, image.height], [record.width, record.height]);
+        let (image, divisor) = read_limited(&path, self.max_pixels, divisor)?;
+        let found = [image.width, image.height].map(|side| side * divisor);
+        let expected = [record.width, record.height];
         if found != expected {
             return Err(DataError::SizeMismatch { path, found, expected });
         }
-        Ok(image)
+        Ok((image, divisor))
+    }
+}
+
+impl ImageSource for ImageFolder {
+    fn load(&self, record: &ImageRecord) -> Result<RgbImage, DataError> {
+        Ok(self.read(record, 1)?.0)
+    }
+
+    fn load_reduced(&self, record: &ImageRecord, least: [u32; 2]) -> Result<(RgbImage, u32), DataError> {
+        self.read(record, divisor([record.width, record.height], least))
     }
 }
 
@@ -81,11 +97,12 @@ impl ImageSource for ImageFolder {
 /// # Errors
 /// If the file is missing, truncated, of another format, or its header claims more than [`MAX_PIXELS`].
 pub fn read_image(path: &Path) -> Result<RgbImage, DataError> {
-    read_limited(path, MAX_PIXELS)
+    Ok(read_limited(path, MAX_PIXELS, 1)?.0)
 }
 
-/// Decodes an image of at most `max_pixels`; the header is checked before anything is decoded.
-fn read_limited(path: &Path, max_pixels: u64) -> Result<RgbImage, DataError> {
+/// Decodes an image of at most `max_pixels`; the header is checked before anything is decoded. A JPEG whose sides can be
+/// divided by `divisor` is decoded at that size. Also returns what the sides were divided by.
+fn read_limited(path: &Path, max_pixels: u64, divisor: u32) -> Result<(RgbImage, u32), DataError> {
     let broken = |reason: String| DataError::Decode { path: path.to_owned(), reason };
     let decode = |error: ImageError| match error {
         ImageError::IoError(source) if source.kind() != std::io::ErrorKind::UnexpectedEof => {
@@ -96,7 +113,8 @@ fn read_limited(path: &Path, max_pixels: u64) -> Result<RgbImage, DataError> {
     let bytes = read_bytes(path, max_pixels.saturating_mul(BYTES_PER_PIXEL))?;
     let reader =
         ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(DataError::io("read", path))?;
-    match reader.format() {
+    let format = reader.format();
+    match format {
         None => return Err(broken("it is no JPEG, PNG or WebP file".into())),
         Some(ImageFormat::Jpeg) if is_cut_short(&bytes) => {
             return Err(broken("it is cut short: its end-of-image marker is missing".into()));
@@ -109,10 +127,16 @@ fn read_limited(path: &Path, max_pixels: u64) -> Result<RgbImage, DataError> {
         return Err(DataError::TooManyPixels { path: path.to_owned(), width, height, max_pixels });
     }
     let orientation = decoder.orientation().map_err(decode)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(decode)?;
+    let divides = divisor > 1 && width.is_multiple_of(divisor) && height.is_multiple_of(divisor);
+    let reduced =
+        (divides && format == Some(ImageFormat::Jpeg)).then(|| scaled_jpeg::decode(&bytes, divisor));
+    let (mut image, divisor) = match reduced.flatten() {
+        Some(image) => (image, divisor),
+        None => (DynamicImage::from_decoder(decoder).map_err(decode)?, 1),
+    };
     image.apply_orientation(orientation);
     let rgb = image.into_rgb8();
-    Ok(RgbImage { width: rgb.width(), height: rgb.height(), pixels: rgb.into_raw() })
+    Ok((RgbImage { width: rgb.width(), height: rgb.height(), pixels: rgb.into_raw() }, divisor))
 }
 
 /// A file of at most so many bytes, also where it is a pipe or a device without end.

@@ -47,6 +47,7 @@ pub mod pixels;
 pub mod resample;
 pub mod sample;
 pub mod sampler;
+mod scaled_jpeg;
 pub mod similarity;
 pub mod source;
 pub mod statistics;

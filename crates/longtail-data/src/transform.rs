@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     augment::{Augmentation, Canvas, Shape},
     batch::Prepared,
+    dataset::Dataset,
     error::DataError,
     sample::Sample,
 };
@@ -52,6 +53,9 @@ pub struct Transform {
     pub mean: [f32; 3],
     /// Standard deviation of red, green, blue in `0..=255`.
     pub std: [f32; 3],
+    /// JPEGs are decoded at a half, a quarter or an eighth of their size where that leaves at least so many times the pixels of
+    /// the target along each side, and nothing but `resize` sets the size; 0: never. Boxes are not touched by it.
+    pub scaled_decode: f64,
     /// What else happens to training images, in this order, before `resize` and `horizontal_flip`. With one that sets the size
     /// (`multi-scale`, `large-scale-jitter`), `resize` is for evaluation alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -67,6 +71,7 @@ impl Default for Transform {
             pad_multiple: 32,
             mean: [123.675, 116.28, 103.53],
             std: [58.395, 57.12, 57.375],
+            scaled_decode: 1.5,
             augmentations: Vec::new(),
         }
     }
@@ -101,6 +106,10 @@ impl Transform {
         if self.std.iter().any(|v| !v.is_finite() || *v <= 0.0) || self.mean.iter().any(|v| !v.is_finite()) {
             return fail("transform.std", "and mean must be finite, std above 0".into());
         }
+        if self.scaled_decode != 0.0 && !(1.0..=8.0).contains(&self.scaled_decode) {
+            let value = self.scaled_decode;
+            return fail("transform.scaled_decode", format!("is {value}; it must be 0, or between 1 and 8"));
+        }
         for (place, augmentation) in self.augmentations.iter().enumerate() {
             augmentation.validate(place)?;
         }
@@ -115,6 +124,20 @@ impl Transform {
     /// Size that an image of `width` × `height` is scaled to.
     pub fn resized(&self, width: u32, height: u32) -> [u32; 2] {
         self.resize.size(width, height)
+    }
+
+    /// Reads an image of a data set, in fewer pixels where those suffice.
+    pub(crate) fn read(&self, dataset: &Dataset, index: usize) -> Result<Canvas, DataError> {
+        let federated = dataset.is_federated(index);
+        let full = self.resize == Resize::Keep || self.scaled_decode == 0.0 || !self.augmentations.is_empty();
+        if full {
+            return Ok(Canvas::new(dataset.sample(index)?, federated));
+        }
+        let record = &dataset.set().images[index];
+        let target = self.resized(record.width, record.height);
+        let least = target.map(|side| (f64::from(side) * self.scaled_decode).ceil() as u32);
+        let (sample, divisor) = dataset.reduced_sample(index, least)?;
+        Ok(Canvas::reduced(sample, divisor, federated))
     }
 
     /// Resizes and, if asked, flips a sample with its boxes.
@@ -133,7 +156,7 @@ impl Transform {
         sized: bool,
     ) -> Prepared {
         if !sized {
-            let [width, height] = canvas.size();
+            let [width, height] = canvas.original_size();
             canvas.resize(self.resized(width, height));
         }
         if flipped {

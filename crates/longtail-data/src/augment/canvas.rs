@@ -16,12 +16,25 @@ pub struct Canvas {
     pub map: PixelMap,
     /// Whether the image's classes are known only as far as its federated lists say (LVIS).
     pub federated: bool,
+    /// What width and height were divided by when the image was read.
+    divisor: u32,
 }
 
 impl Canvas {
     /// A sample as it was read.
     pub fn new(sample: Sample, federated: bool) -> Self {
-        Self { sample, map: PixelMap::IDENTITY, federated }
+        Self::reduced(sample, 1, federated)
+    }
+
+    /// A sample whose image was read with width and height divided by a power of two.
+    pub fn reduced(sample: Sample, divisor: u32, federated: bool) -> Self {
+        let scale = [1.0 / f64::from(divisor); 2];
+        Self { sample, map: PixelMap { scale, ..PixelMap::IDENTITY }, federated, divisor }
+    }
+
+    /// Width and height of the original; of the canvas, once an augmentation has changed them.
+    pub fn original_size(&self) -> [u32; 2] {
+        self.size().map(|side| side * self.divisor)
     }
 
     /// Width and height so far.

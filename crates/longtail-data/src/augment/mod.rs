@@ -143,9 +143,8 @@ impl Augmenter {
     /// # Errors
     /// If the image, or one that lends it objects, cannot be read.
     pub fn prepare(&self, draw: &Draw) -> Result<Prepared, DataError> {
-        let sample = self.dataset.sample(draw.index)?;
-        let original = [sample.image.width, sample.image.height];
-        let mut canvas = Canvas::new(sample, self.dataset.is_federated(draw.index));
+        let mut canvas = self.transform.read(&self.dataset, draw.index)?;
+        let original = canvas.original_size();
         let mut sized = false;
         for (place, augmentation) in self.transform.augmentations.iter().enumerate() {
             let generator = &mut draw.augmentation(place);
