@@ -66,6 +66,11 @@ impl BankWriter {
             done = finished(folder, done.len())?;
         } else {
             remove_temporary(folder, is_ours)?;
+            // A list without its header speaks of shards of who knows which settings.
+            let journal = folder.join(JOURNAL);
+            if journal.exists() {
+                fs::remove_file(&journal).map_err(BankError::io("remove", &journal))?;
+            }
             write_json(&path, &header)?;
         }
         Ok(Self { folder: folder.to_owned(), header, done, _lock: lock })

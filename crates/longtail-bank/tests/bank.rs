@@ -138,6 +138,19 @@ fn a_shard_damaged_before_the_end_is_made_again() {
     assert_eq!(BankWriter::open(folder.path(), header(Precision::F16)).unwrap().missing(), [0, 1, 2]);
 }
 
+/// Shards whose header is gone could be of any settings.
+#[test]
+fn a_journal_without_its_header_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = BankWriter::open(folder.path(), header(Precision::F16)).unwrap();
+    writer.write(0, &shard_rows(&header(Precision::F16), 0)).unwrap();
+    drop(writer);
+    fs::remove_file(folder.path().join("bank.json")).unwrap();
+    drop(BankWriter::open(folder.path(), header(Precision::F16)).unwrap());
+    let writer = BankWriter::open(folder.path(), header(Precision::F16)).unwrap();
+    assert_eq!(writer.missing(), [0, 1, 2]);
+}
+
 #[test]
 fn other_settings_are_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -236,7 +236,10 @@ pub fn extract(
     }
     Head::of_linear(detector.classifier(), hidden).write(
         &out.join("stage1.safetensors"),
-        &HeadFile::new("stage 1", source.loss.clone(), &training_header),
+        &HeadFile {
+            correction: source.correction,
+            ..HeadFile::new("stage 1", source.loss.clone(), &training_header)
+        },
     )?;
     let training = training.run(out, training_header, "training RoIs", observer)?;
     Ok(Some(Extracted { training, held_out, validation }))

@@ -8,7 +8,7 @@ use std::{
 use burn::tensor::{Device, TensorData};
 use longtail_bank::FeatureLayer;
 use longtail_detect::FasterRcnn;
-use longtail_loss::LossConfig;
+use longtail_loss::{LossConfig, PostHoc};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -39,6 +39,8 @@ pub struct FeatureSource {
     pub checkpoint: Checkpoint,
     /// The loss that trained its classifier.
     pub loss: LossConfig,
+    /// The correction of its scores.
+    pub correction: Option<PostHoc>,
 }
 
 impl FeatureSource {
@@ -63,8 +65,12 @@ impl FeatureSource {
         let repaired = run.join(format!("checkpoints/{STAGE}.safetensors"));
         if asked.unwrap_or(STAGE) == STAGE && repaired.exists() {
             let classifier = Results::read(&run)?.classifiers.pop();
-            let loss = classifier.map_or(LossConfig::SoftmaxCrossEntropy, |classifier| classifier.loss);
-            return Ok(Self { recipe, checkpoint: Checkpoint::read(&repaired)?, path: repaired, loss });
+            let (loss, correction) = classifier
+                .map_or((LossConfig::SoftmaxCrossEntropy, None), |classifier| {
+                    (classifier.loss, classifier.correction)
+                });
+            let checkpoint = Checkpoint::read(&repaired)?;
+            return Ok(Self { recipe, checkpoint, path: repaired, loss, correction });
         }
         let known = || recipe.stages.iter().map(|s| format!("`{}`", s.name)).collect::<Vec<_>>().join(", ");
         let index = match asked {
@@ -79,8 +85,10 @@ impl FeatureSource {
         let checkpoint = Checkpoint::read(&checkpoint_path)?;
         // The detector holds the classifier of the last stage that had one alone; the first always has.
         let own = recipe.stages[..=index].iter().rev().find(|s| s.classifiers.len() == 1);
-        let loss = own.map_or(LossConfig::SoftmaxCrossEntropy, |s| s.classifiers[0].loss.clone());
-        Ok(Self { recipe, path: checkpoint_path, checkpoint, loss })
+        let (loss, correction) = own.map_or((LossConfig::SoftmaxCrossEntropy, None), |stage| {
+            (stage.classifiers[0].loss.clone(), stage.classifiers[0].correction)
+        });
+        Ok(Self { recipe, path: checkpoint_path, checkpoint, loss, correction })
     }
 
     /// The detector, without autodiff.

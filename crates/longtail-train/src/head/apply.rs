@@ -137,7 +137,13 @@ fn repaired(head: &Head, file: &HeadFile, source: &FeatureSource) -> FeatureSour
     model.extend(brought.into_iter().map(|(name, data)| (name.to_owned(), data)));
     let position = Position { stage: recipe.stages.len(), iteration: 0 };
     let checkpoint = Checkpoint { position, model, ..Checkpoint::default() };
-    FeatureSource { recipe, path: source.path.clone(), checkpoint, loss: file.loss.clone() }
+    FeatureSource {
+        recipe,
+        path: source.path.clone(),
+        checkpoint,
+        loss: file.loss.clone(),
+        correction: file.correction,
+    }
 }
 
 /// Whose names and order of columns a file of the classifier alone has.
