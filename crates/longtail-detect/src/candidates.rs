@@ -9,7 +9,7 @@ use crate::{
     config::RoiHeadConfig,
     faster_rcnn::{FasterRcnn, ImageBatch},
     matcher::{Match, match_boxes},
-    roi_head::BoxFeatures,
+    roi_head::{BoxFeatures, with_ground_truth},
     rpn::{self, Phase},
 };
 
@@ -36,7 +36,8 @@ pub struct CandidateFeatures {
     pub images: Vec<Candidates>,
 }
 
-/// All foreground candidates of an image, and the background ones whose places `keep` chooses among so many.
+/// All foreground candidates of an image, and the background ones whose places `keep` chooses among so many. Of boxes at one
+/// place the first gives the label.
 pub fn candidates(
     config: &RoiHeadConfig,
     proposals: &[Xyxy],
@@ -44,7 +45,7 @@ pub fn candidates(
     keep: impl Fn(usize) -> Vec<usize>,
 ) -> Candidates {
     // As in training: the ground truth comes along.
-    let boxes = [proposals, &targets.boxes].concat();
+    let boxes = with_ground_truth(proposals, targets);
     let matches = match_boxes(&boxes, targets, config.positive_iou, config.positive_iou, false);
     let background: Vec<usize> =
         (0..boxes.len()).filter(|&place| matches[place] == Match::Background).collect();

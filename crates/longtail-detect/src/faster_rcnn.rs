@@ -96,6 +96,8 @@ pub struct RoiFeatures {
     pub features: Tensor<2>,
     /// 0 for background, `c + 1` for class c.
     pub labels: Vec<u32>,
+    /// RoI and label of what else an object is, for [`RoiTargets::with_other_labels`].
+    pub other_labels: Vec<(usize, u32)>,
     /// Time spent on proposals, NMS, matching and sampling.
     pub host_time: Duration,
 }
@@ -191,7 +193,9 @@ impl FasterRcnn {
         let features = self.roi_head.features(config, &levels, &sampled.rois);
         let logits = self.roi_head.classifier.forward(features.classifier.clone());
         let began = Instant::now();
-        let roi_targets = RoiTargets::new(&sampled.labels, self.num_classes, draw)?.with_reduction(reduction);
+        let roi_targets = RoiTargets::new(&sampled.labels, self.num_classes, draw)?
+            .with_other_labels(&sampled.other_labels)?
+            .with_reduction(reduction);
         let (classification, loss_state) = match loss.forward(logits.clone(), &roi_targets, loss_state) {
             // The caller stops at a loss that is not finite, and wants to see all terms.
             Err(LossError::NotFinite { .. }) => {
@@ -223,7 +227,8 @@ impl FasterRcnn {
         let sampled = self.sample(&output, &anchors, images, targets, draw);
         let host_time = began.elapsed();
         let features = self.roi_head.features(&self.config.roi_head, &levels, &sampled.rois);
-        RoiFeatures { features: features.classifier, labels: sampled.labels, host_time }
+        let SampledRois { labels, other_labels, .. } = sampled;
+        RoiFeatures { features: features.classifier, labels, other_labels, host_time }
     }
 
     /// P2 to P6 of a batch.

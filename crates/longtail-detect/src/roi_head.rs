@@ -7,7 +7,7 @@ use burn::{
     tensor::{Int, Tensor, TensorData, activation::relu},
 };
 use longtail_data::Targets;
-use longtail_loss::DrawKey;
+use longtail_loss::{DrawKey, draw::hash};
 use rayon::prelude::*;
 
 use crate::{
@@ -22,6 +22,9 @@ use crate::{
 
 /// Level of a region of the canonical size, counted from P2 (Lin et al., CVPR 2017: P4).
 const CANONICAL_LEVEL: f32 = 2.0;
+
+/// Purpose of the draws among labels of one object, plus the image's place.
+const LABELS: u64 = 1 << 32;
 
 /// The layers.
 #[derive(Module, Debug)]
@@ -49,6 +52,8 @@ pub struct SampledRois {
     pub rois: Vec<(usize, Xyxy)>,
     /// 0 for background, `c + 1` for class c.
     pub labels: Vec<u32>,
+    /// RoI and label of what else an object is: the other labels of boxes at its very place.
+    pub other_labels: Vec<(usize, u32)>,
     /// Places of the foreground RoIs.
     pub foreground: Vec<usize>,
     /// Their target deltas, `[foreground × 4]`.
@@ -149,6 +154,9 @@ impl RoiHead {
 }
 
 /// Draws RoIs among the proposals and the ground truth boxes of every image.
+///
+/// Boxes at the very same place are one object with several labels, as those that a hierarchy implies: each RoI of it draws
+/// one of them, all equally likely, and the others hold for it too.
 pub fn sample_rois(
     config: &RoiHeadConfig,
     proposals: &[Vec<Xyxy>],
@@ -161,8 +169,7 @@ pub fn sample_rois(
         .zip(targets)
         .enumerate()
         .map(|(image, (proposals, targets))| {
-            // The ground truth comes along: early in training nothing else would match.
-            let candidates = [proposals.as_slice(), &targets.boxes].concat();
+            let candidates = with_ground_truth(proposals, targets);
             let iou = config.positive_iou;
             let matches = match_boxes(&candidates, targets, iou, iou, false);
             let purpose = 1001 + 2 * image as u64;
@@ -173,9 +180,13 @@ pub fn sample_rois(
     let mut all = SampledRois::default();
     for (image, (candidates, sampled)) in per_image.iter().enumerate() {
         for &(place, truth) in &sampled.objects {
-            all.foreground.push(all.rois.len());
+            let roi = all.rois.len();
+            all.foreground.push(roi);
             all.rois.push((image, candidates[place]));
-            all.labels.push(targets[image].labels[truth] + 1);
+            let mut labels = labels_at(&targets[image], truth);
+            let drawn = hash(draw, LABELS + image as u64, place as u64) % labels.len() as u64;
+            all.labels.push(labels.swap_remove(drawn as usize) + 1);
+            all.other_labels.extend(labels.into_iter().map(|label| (roi, label + 1)));
             all.deltas.extend(coder.encode(&candidates[place], &targets[image].boxes[truth]));
         }
         for &place in &sampled.background {
@@ -184,6 +195,26 @@ pub fn sample_rois(
         }
     }
     all
+}
+
+/// Proposals with the ground truth of the image, each place once: early in training nothing else would match.
+pub(crate) fn with_ground_truth(proposals: &[Xyxy], targets: &Targets) -> Vec<Xyxy> {
+    let mut candidates = proposals.to_vec();
+    for (place, truth) in targets.boxes.iter().enumerate() {
+        if !targets.boxes[..place].contains(truth) {
+            candidates.push(*truth);
+        }
+    }
+    candidates
+}
+
+/// Labels of the boxes at the place of a box, ascending, each once.
+fn labels_at(targets: &Targets, place: usize) -> Vec<u32> {
+    let here = targets.boxes.iter().zip(&targets.labels).filter(|(b, _)| **b == targets.boxes[place]);
+    let mut labels: Vec<u32> = here.map(|(_, label)| *label).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    labels
 }
 
 /// Level that a region is read from, 0 for P2.
@@ -221,5 +252,37 @@ mod tests {
         assert_eq!(sampled.rois[3], (1, [0.0, 0.0, 9.0, 9.0]));
         // Half a twentieth of the side, in standard deviations of 0.1.
         assert!((sampled.deltas[0] + 0.5).abs() < 1e-5 && sampled.deltas[4] == 0.0);
+    }
+
+    #[test]
+    fn boxes_at_one_place_are_one_object_that_draws_its_label() {
+        let (object, other) = ([10.0, 10.0, 30.0, 30.0], [50.0, 50.0, 60.0, 60.0]);
+        let targets = Targets {
+            boxes: vec![object, object, other, object],
+            labels: vec![6, 2, 3, 4],
+            ..Targets::default()
+        };
+        let config = RoiHeadConfig { samples: 8, positive_fraction: 0.5, ..RoiHeadConfig::default() };
+        let mut counts = [0; 7];
+        for step in 0..3000 {
+            let key = DrawKey { seed: 1, step };
+            let sampled =
+                sample_rois(&config, &[vec![[11.0, 10.0, 31.0, 30.0]]], std::slice::from_ref(&targets), key);
+            // The proposal and two places of the ground truth, not four.
+            assert_eq!(sampled.rois.len(), 3);
+            for (roi, &label) in sampled.labels.iter().enumerate() {
+                let others = || sampled.other_labels.iter().filter(|(of, _)| *of == roi).map(|(_, l)| *l);
+                let mut all: Vec<u32> = others().chain([label]).collect();
+                all.sort_unstable();
+                let expected = if sampled.rois[roi].1 == other { vec![4] } else { vec![3, 5, 7] };
+                assert_eq!(all, expected);
+                counts[label as usize - 1] += 1;
+            }
+        }
+        // Each RoI of the object draws for itself: a third of 6,000, give or take five deviations.
+        assert_eq!(counts[3], 3000);
+        for label in [2, 4, 6] {
+            assert!((1817..=2183).contains(&counts[label]), "{counts:?}");
+        }
     }
 }

@@ -50,6 +50,19 @@ pub enum LossError {
         /// Number of classes.
         num_classes: usize,
     },
+    /// A label beside a RoI's own is no class, or the RoI's own.
+    #[error(
+        "RoI {row} cannot also have label {label}: {}",
+        own.map_or_else(|| "there is no such RoI".to_owned(), |own| format!("its own is {own}, and others must be other classes"))
+    )]
+    OtherLabel {
+        /// The RoI.
+        row: usize,
+        /// The label.
+        label: u32,
+        /// The RoI's own label.
+        own: Option<u32>,
+    },
     /// The weights or flags are not one a RoI.
     #[error("got {found} RoI weights or flags for {expected} RoIs")]
     WeightsLength {

@@ -14,7 +14,7 @@ use crate::{
     error::LossError,
     methods::acsl::{Acsl, each_at_least},
     numerics::{softplus_and_sigmoid, vectorised},
-    targets::RoiTargets,
+    targets::{RoiTargets, clear, hide},
 };
 
 /// Rows and columns of a tile of Z: with its packed operands it stays in a core's cache.
@@ -177,6 +177,7 @@ impl Acsl {
         let outputs = self.num_outputs(targets.num_classes());
         layer.check(targets, outputs)?;
         let (rows, scales) = (layer.rows(), targets.scales());
+        let hidden = targets.hidden(|| self.columns(targets.num_classes()));
         let row_tiles = rows.div_ceil(TILE_ROWS);
         let column_tiles = outputs.div_ceil(TILE_COLUMNS);
         // Column tiles inside a row tile: its X stays packed in cache.
@@ -198,6 +199,13 @@ impl Acsl {
                     let (row, column) = (first_row + place / width, first + place % width);
                     return Err(LossError::NotFinite { row, column, value: tile[place] });
                 }
+                let from = hidden.partition_point(|(row, _)| *row < in_rows.start);
+                let of_tile = hidden[from..].iter().take_while(|(row, _)| *row < in_rows.end);
+                let of_tile: Vec<(usize, usize)> = of_tile
+                    .filter(|(_, column)| in_columns.contains(column))
+                    .map(|(row, column)| (row - in_rows.start, column - first))
+                    .collect();
+                hide(tile, width, &of_tile);
                 let (mut sum, mut triples) = (0.0, Vec::new());
                 vectorised(
                     #[inline(always)]
@@ -283,8 +291,12 @@ pub(crate) fn evaluate_linear_dense<L: ClassificationLoss + ?Sized>(
     let outputs = loss.num_outputs(targets.num_classes());
     layer.check(targets, outputs)?;
     let width = layer.width;
-    let found = loss.evaluate(&layer.outputs(), targets, state, workers)?;
-    let gradient = found.gradient;
+    let hidden = targets.hidden(|| loss.columns(targets.num_classes()));
+    let mut logits = layer.outputs();
+    hide(&mut logits, outputs, &hidden);
+    let found = loss.evaluate(&logits, targets, state, workers)?;
+    let mut gradient = found.gradient;
+    clear(&mut gradient, outputs, &hidden);
     let mut inputs = layer.input_gradient();
     inputs.par_chunks_mut(TILE_ROWS * width).enumerate().for_each(|(task, dx)| {
         let g = &gradient[task * TILE_ROWS * outputs..];

@@ -45,7 +45,8 @@ impl Columns {
         )
     }
 
-    /// Sums the weights of the negatives that `kept_in_row(row, keep)` names by `keep(class, weight)`.
+    /// Sums the weights of the negatives that `kept_in_row(row, keep)` names by `keep(class, weight)`. A label that holds for
+    /// a RoI is no negative of it.
     pub fn kept_negatives(
         self,
         targets: &RoiTargets,
@@ -57,9 +58,13 @@ impl Columns {
             if targets.is_ignored(row) {
                 continue;
             }
-            total.iter_mut().enumerate().for_each(|(c, n)| *n += u64::from(c + 1 != label as usize));
+            let others: Vec<u32> = targets.other_labels_of(row).collect();
+            let is_negative = |class: usize| {
+                class + 1 != label as usize && !others.iter().any(|other| *other as usize == class + 1)
+            };
+            total.iter_mut().enumerate().for_each(|(class, n)| *n += u64::from(is_negative(class)));
             kept_in_row(row, &mut |class, weight| {
-                if class + 1 != label as usize {
+                if is_negative(class) {
                     kept[class] += f64::from(weight);
                 }
             });

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::error::LossError;
+use crate::{classification::Column, error::LossError};
+
+/// Logit of a column that takes no part: its exponential vanishes, and it is finite.
+const HIDDEN: f32 = -1.0e4;
 
 /// Key of the random draws of a step: the same key draws the same, on any number of threads and after a resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,6 +71,8 @@ pub struct RoiTargets {
     labels: Vec<u32>,
     /// One a RoI; 0 for those ignored. Empty: all 1.
     weights: Vec<f32>,
+    /// RoI and label, by RoI.
+    other_labels: Vec<(usize, u32)>,
     ignored: usize,
     num_classes: usize,
     draw: DrawKey,
@@ -83,8 +88,8 @@ impl RoiTargets {
         if let Some((row, &label)) = labels.iter().enumerate().find(|(_, l)| **l as usize > num_classes) {
             return Err(LossError::Label { row, label, num_classes });
         }
-        let (weights, reduction) = (Vec::new(), Reduction::default());
-        Ok(Self { labels: labels.to_vec(), weights, ignored: 0, num_classes, draw, reduction })
+        let (weights, other_labels, reduction) = (Vec::new(), Vec::new(), Reduction::default());
+        Ok(Self { labels: labels.to_vec(), weights, other_labels, ignored: 0, num_classes, draw, reduction })
     }
 
     /// With a weight for each RoI. A RoI of weight 0 still counts in the divisor.
@@ -122,6 +127,28 @@ impl RoiTargets {
         Ok(self)
     }
 
+    /// With labels that hold for a RoI beside its own, as pairs of RoI and label: the classes above or below in a hierarchy,
+    /// of which one was drawn. In that RoI they are neither positives nor negatives: no softmax sums over their columns, no
+    /// sigmoid pushes them down, and no running statistic counts them.
+    ///
+    /// [`crate::tensor`] and [`ClassificationLoss::evaluate_linear`](crate::ClassificationLoss::evaluate_linear) see to it;
+    /// [`ClassificationLoss::evaluate`](crate::ClassificationLoss::evaluate) takes logits as they are.
+    ///
+    /// # Errors
+    /// If a pair is of no RoI, or its label is background, no class or the RoI's own.
+    pub fn with_other_labels(mut self, others: &[(usize, u32)]) -> Result<Self, LossError> {
+        for &(row, label) in others {
+            let own = self.labels.get(row).copied();
+            if own.is_none() || own == Some(label) || label == 0 || label as usize > self.num_classes {
+                return Err(LossError::OtherLabel { row, label, own });
+            }
+        }
+        self.other_labels = others.to_vec();
+        self.other_labels.sort_unstable();
+        self.other_labels.dedup();
+        Ok(self)
+    }
+
     /// With another reduction.
     pub fn with_reduction(mut self, reduction: Reduction) -> Self {
         self.reduction = reduction;
@@ -131,6 +158,32 @@ impl RoiTargets {
     /// Labels, 0 for background.
     pub fn labels(&self) -> &[u32] {
         &self.labels
+    }
+
+    /// Pairs of RoI and label, by RoI: labels that hold for a RoI beside its own.
+    pub fn other_labels(&self) -> &[(usize, u32)] {
+        &self.other_labels
+    }
+
+    /// Labels that hold for a RoI beside its own.
+    pub fn other_labels_of(&self, row: usize) -> impl Iterator<Item = u32> + '_ {
+        let first = self.other_labels.partition_point(|(other, _)| *other < row);
+        self.other_labels[first..].iter().take_while(move |(other, _)| *other == row).map(|(_, label)| *label)
+    }
+
+    /// RoI and column of the labels beside the RoIs' own, by RoI.
+    pub(crate) fn hidden(&self, columns: impl FnOnce() -> Vec<Column>) -> Vec<(usize, usize)> {
+        if self.other_labels.is_empty() {
+            return Vec::new();
+        }
+        let mut of_class = vec![None; self.num_classes];
+        for (place, column) in columns().into_iter().enumerate() {
+            if let Column::Class(class) = column {
+                of_class[class] = Some(place);
+            }
+        }
+        let place = |&(row, label): &(usize, u32)| of_class[label as usize - 1].map(|column| (row, column));
+        self.other_labels.iter().filter_map(place).collect()
     }
 
     /// Number of RoIs N, ignored ones too.
@@ -206,4 +259,14 @@ impl RoiTargets {
         }
         Ok(())
     }
+}
+
+/// Gives hidden columns a logit without effect.
+pub(crate) fn hide(logits: &mut [f32], columns: usize, hidden: &[(usize, usize)]) {
+    hidden.iter().for_each(|&(row, column)| logits[row * columns + column] = HIDDEN);
+}
+
+/// Sets the gradients of hidden columns to 0; what the vanishing exponential left of them is no number to train by.
+pub(crate) fn clear(gradient: &mut [f32], columns: usize, hidden: &[(usize, usize)]) {
+    hidden.iter().for_each(|&(row, column)| gradient[row * columns + column] = 0.0);
 }

@@ -5,7 +5,7 @@ use burn::tensor::{Tensor, TensorData};
 use crate::{
     classification::{ClassificationLoss, KeptNegatives, LossState, SingleWorker},
     error::LossError,
-    targets::RoiTargets,
+    targets::{RoiTargets, clear, hide},
 };
 
 impl dyn ClassificationLoss + '_ {
@@ -20,8 +20,11 @@ impl dyn ClassificationLoss + '_ {
         state: &LossState,
     ) -> Result<(Tensor<1>, LossState), LossError> {
         let dims = logits.dims();
-        let values = values(&logits);
-        let found = self.evaluate(&values, targets, state, &SingleWorker)?;
+        let mut values = values(&logits);
+        let hidden = targets.hidden(|| self.columns(targets.num_classes()));
+        hide(&mut values, dims[1], &hidden);
+        let mut found = self.evaluate(&values, targets, state, &SingleWorker)?;
+        clear(&mut found.gradient, dims[1], &hidden);
         let device = plain(&logits).device();
         let value = Tensor::from_data(TensorData::new(vec![found.value as f32], [1]), &device);
         let gradient = Tensor::from_data(TensorData::new(found.gradient, dims), &device);

@@ -60,7 +60,8 @@ pub(crate) fn train(
         // The classifier layers below count as network: their losses are part of them.
         let host = rois.host_time;
         let features = rois.features.into_data().try_to_vec::<f32>().unwrap_or_default();
-        let roi_targets = RoiTargets::new(&rois.labels, num_classes, draw)?;
+        let roi_targets =
+            RoiTargets::new(&rois.labels, num_classes, draw)?.with_other_labels(&rois.other_labels)?;
         let log = (iteration + 1) % run.recipe.log_every == 0;
         let factor = stage.schedule.factor(iteration, total);
 

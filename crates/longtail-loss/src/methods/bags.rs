@@ -88,7 +88,8 @@ impl Bags {
             .chain(self.groups[group].iter().map(move |class| first_class + class))
     }
 
-    /// Rows that a group sees, with the place of their target among the group's columns.
+    /// Rows that a group sees, with the place of their target among the group's columns. A RoI that another class of the
+    /// group holds for as well is not among the group's others.
     fn rows(&self, group: usize, targets: &RoiTargets) -> Vec<(usize, usize)> {
         let labels = targets.labels();
         let (mut own, mut others) = (Vec::new(), Vec::new());
@@ -99,7 +100,12 @@ impl Bags {
                     let place = self.groups[group].partition_point(|&member| member < class);
                     own.push((row, 1 + place));
                 }
-                None => others.push((row, 0)),
+                None => {
+                    let of_group = |label: u32| self.group_of_class[label as usize - 1] == group;
+                    if !targets.other_labels_of(row).any(of_group) {
+                        others.push((row, 0));
+                    }
+                }
             }
         }
         if own.is_empty() {
