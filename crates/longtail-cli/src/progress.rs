@@ -99,15 +99,19 @@ impl Observer for Progress {
                     let value = record.metrics.get(name).copied().flatten();
                     value.map_or("–".to_owned(), |v| format!("{:.1}", 100.0 * v))
                 };
+                // The challenge has a name of its own for its mean.
+                let mean = if record.metrics.contains_key("mAP50") { "mAP50" } else { "AP" };
+                let value = |suffix: &str| {
+                    let name = format!("{mean}{suffix}");
+                    let value = percent(&name);
+                    format!("{name} {value}")
+                };
                 let line = format!(
-                    "  {} · {} after {}: AP {}  APr {}  APc {}  APf {}",
+                    "  {} · {} after {}: {}",
                     record.classifier,
                     record.truth,
                     record.iteration,
-                    percent("AP"),
-                    percent("APr"),
-                    percent("APc"),
-                    percent("APf")
+                    ["", "r", "c", "f"].map(value).join("  ")
                 );
                 self.bar.suspend(|| self.printer.note(&line));
             }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use longtail_data::{Annotation, FrequencyGroup};
-use longtail_eval::{Detection, look_alikes, read_detections};
+use longtail_eval::{Detection, Scoring, look_alikes, read_detections};
 use longtail_loss::{Background, LossConfig};
 use longtail_report::{
     Cell, Curve, DrawnBox, Gallery, GalleryImage, LookAlikePair, Method, Panel, ReportData, TruthName, spread,
@@ -80,7 +80,7 @@ fn truths(results: &Results) -> Vec<TruthName> {
         .map(|(name, label)| TruthName { name: name.clone(), label: label.clone() })
         .collect();
     // The protocol of the field first.
-    truths.sort_by_key(|truth| truth.name != "lvis");
+    truths.sort_by_key(|truth| truth.name == "exhaustive");
     truths
 }
 
@@ -161,16 +161,22 @@ pub fn remark(runs: &[Results]) -> Option<String> {
         })
     };
     let names = &runs[0].classifiers;
+    let challenge = names[to].reports.contains_key("open-images");
+    let (truth, metric, rules) = match challenge {
+        true => ("open-images", "mAP50", "by the rules of the Open Images challenge"),
+        false => ("lvis", "AP", "under the LVIS protocol"),
+    };
+    let of_group = |truth: &str, group: &str| change(truth, &format!("{metric}{group}"));
     let mut sentence = format!(
-        "Against {}, {} changes APr by {}, APc by {} and APf by {} points under the LVIS protocol",
+        "Against {}, {} changes {metric}r by {}, {metric}c by {} and {metric}f by {} points {rules}",
         names[from].name,
         names[to].name,
-        change("lvis", "APr")?,
-        change("lvis", "APc")?,
-        change("lvis", "APf")?
+        of_group(truth, "r")?,
+        of_group(truth, "c")?,
+        of_group(truth, "f")?
     );
     if let (Some(r), Some(c), Some(f)) =
-        (change("exhaustive", "APr"), change("exhaustive", "APc"), change("exhaustive", "APf"))
+        (of_group("exhaustive", "r"), of_group("exhaustive", "c"), of_group("exhaustive", "f"))
     {
         sentence.push_str(&format!(
             "; under exhaustive truth, where a false positive of any class in any image counts, by {r}, {c} and {f}"
@@ -197,7 +203,7 @@ fn curves(records: &[Record], data: &mut ReportData) {
             }
             Record::Evaluation(evaluation) => {
                 let plot = format!("validation, stage {}, {}", evaluation.stage, evaluation.truth);
-                for metric in ["AP", "APr", "APc", "APf"] {
+                for metric in ["AP", "APr", "APc", "APf", "mAP50", "mAP50r", "mAP50c", "mAP50f"] {
                     if let Some(value) = evaluation.metrics.get(metric).copied().flatten() {
                         extend(&mut data.validation, &plot, metric, (evaluation.iteration as f64, value));
                     }
@@ -225,7 +231,8 @@ fn pictures_of(
     data: &mut ReportData,
 ) -> anyhow::Result<()> {
     // The last truth is the fullest.
-    let Some(truth) = validation.truths.last().map(|t| &t.annotations) else { return Ok(()) };
+    let Some(last) = validation.truths.last() else { return Ok(()) };
+    let truth = &last.annotations;
     let classes: BTreeMap<i64, &Class> = results.classes.iter().map(|c| (c.category_id, c)).collect();
     let mut detections = Vec::new();
     for place in [from, to] {
@@ -237,16 +244,19 @@ fn pictures_of(
                 |c| format!("{} ({}, {})", c.name, c.frequency.letter(), c.train_images),
             )
         };
-        data.look_alikes.extend(look_alikes(truth, &found).into_iter().take(PAIRS).map(|pair| {
-            LookAlikePair {
-                method: result.name.clone(),
-                truth: named(pair.truth),
-                claimed: named(pair.claimed),
-                count: pair.count,
-                total: pair.total,
-                across: classes.get(&pair.truth).map(|c| c.frequency)
-                    != classes.get(&pair.claimed).map(|c| c.frequency),
-            }
+        // A class and those above it do claim each other's objects.
+        let pairs = match last.scoring {
+            Scoring::Annotations(_) => look_alikes(truth, &found),
+            Scoring::OpenImages => Vec::new(),
+        };
+        data.look_alikes.extend(pairs.into_iter().take(PAIRS).map(|pair| LookAlikePair {
+            method: result.name.clone(),
+            truth: named(pair.truth),
+            claimed: named(pair.claimed),
+            count: pair.count,
+            total: pair.total,
+            across: classes.get(&pair.truth).map(|c| c.frequency)
+                != classes.get(&pair.claimed).map(|c| c.frequency),
         }));
         let mut by_image: BTreeMap<i64, Vec<Detection>> = BTreeMap::new();
         for detection in found {

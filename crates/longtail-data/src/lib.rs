@@ -64,7 +64,9 @@ pub use error::DataError;
 pub use file_name::check_file_name;
 pub use fix::{Change, fix};
 pub use folder::{ImageFolder, MAX_PIXELS, read_image};
-pub use formats::{DataFormat, OpenImagesLabels, PixelOrigin, Placement, ReadOptions, WriteOptions};
+pub use formats::{
+    DataFormat, OpenImagesLabels, OpenImagesTables, PixelOrigin, Placement, ReadOptions, WriteOptions,
+};
 pub use frequency::{ClassCounts, FrequencyGroup};
 pub use geometry::PixelMap;
 pub use index::{IndexPlace, IndexUse};

@@ -1,8 +1,20 @@
 //! The size of a world.
 
+use longtail_data::OpenImagesLabels;
 use serde::{Deserialize, Serialize};
 
 use crate::{classes::MAX_CLASSES, error::EmojiError};
+
+/// How a world is annotated; its images are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WorldLayout {
+    /// As LVIS.
+    #[default]
+    Lvis,
+    /// As Open Images; see [`crate::open_images`].
+    OpenImages,
+}
 
 /// Settings of a world. A smaller world takes fewer classes with their true counts, never flattened ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,11 +31,31 @@ pub struct WorldConfig {
     pub validation_images: usize,
     /// Side of the square images in pixels.
     pub image_size: u32,
+    /// How it is annotated.
+    #[serde(skip_serializing_if = "WorldLayout::is_lvis")]
+    pub layout: WorldLayout,
+    /// Open Images: which boxes are trained on; none: plain, the emoji themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<OpenImagesLabels>,
+}
+
+impl WorldLayout {
+    fn is_lvis(&self) -> bool {
+        *self == Self::Lvis
+    }
 }
 
 impl Default for WorldConfig {
     fn default() -> Self {
-        Self { seed: 0, classes: 50, images: 4000, validation_images: 500, image_size: 160 }
+        Self {
+            seed: 0,
+            classes: 50,
+            images: 4000,
+            validation_images: 500,
+            image_size: 160,
+            layout: WorldLayout::default(),
+            labels: None,
+        }
     }
 }
 
@@ -33,6 +65,9 @@ impl WorldConfig {
     /// # Errors
     /// Names the first setting that is out of range.
     pub fn validate(&self) -> Result<(), EmojiError> {
+        if self.labels.is_some() && self.layout == WorldLayout::Lvis {
+            return Err(EmojiError::LabelsWithoutTree);
+        }
         let check = |field, value: usize, holds: bool, expected: &str| {
             if holds { Ok(()) } else { Err(EmojiError::Config { field, value, expected: expected.into() }) }
         };

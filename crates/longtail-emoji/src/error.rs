@@ -18,6 +18,9 @@ pub enum EmojiError {
         /// What is accepted.
         expected: String,
     },
+    /// Labels of a hierarchy are chosen where there is none.
+    #[error("world setting `labels` needs `layout = \"open-images\"`; LVIS has no tree of classes")]
+    LabelsWithoutTree,
     /// The embedded data or artwork is damaged.
     #[error("embedded {what} cannot be used: {reason}")]
     Embedded {

@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 use crate::{
     artwork::Artwork,
     classes::{self, Class, Emoji},
-    config::WorldConfig,
+    config::{WorldConfig, WorldLayout},
     error::EmojiError,
     plan::{self, Plan},
     random::{Stream, chance, generator},
@@ -58,9 +58,10 @@ pub struct World {
 pub struct Drawn {
     /// The images, for a [`longtail_data::Dataset`].
     pub images: Arc<dyn ImageSource>,
-    /// As LVIS annotates: about ten classes verified absent an image, some boxes left out and said so.
+    /// As LVIS annotates: about ten classes verified absent an image, some boxes left out and said so. Or as Open Images
+    /// does, with the labels that the settings choose; validation images with those that are scored.
     pub annotations: AnnotationSet,
-    /// Every object, every other class absent.
+    /// Every object, or in Open Images layout every box, and every other class absent.
     pub exhaustive: AnnotationSet,
 }
 
@@ -92,12 +93,14 @@ impl World {
         &self.classes
     }
 
-    /// Group of look-alikes that a class belongs to.
-    ///
-    /// # Panics
-    /// If the label is not below the number of classes.
-    pub fn subgroup(&self, label: u32) -> &str {
-        &self.classes[label as usize].emoji.subgroup
+    /// Its settings.
+    pub fn config(&self) -> &WorldConfig {
+        &self.config
+    }
+
+    /// Group of look-alikes that a class belongs to; `None` for the classes above emoji.
+    pub fn subgroup(&self, label: u32) -> Option<&str> {
+        Some(&self.classes.get(label as usize)?.emoji.subgroup)
     }
 
     /// Number of images of a split.
@@ -136,7 +139,15 @@ impl World {
             }
             progress(objects.len(), self.len(split));
         }
-        let (annotations, exhaustive) = self.annotate(split, &objects);
+        let (annotations, exhaustive) = match self.config.layout {
+            WorldLayout::Lvis => self.annotate(split, &objects),
+            WorldLayout::OpenImages => {
+                let labels = self.config.labels.unwrap_or_default();
+                let labels = if split == Split::Train { labels } else { labels.of_truth() };
+                let annotate = |exhaustive| self.annotate_open_images(split, &objects, labels, exhaustive);
+                (annotate(false)?, annotate(true)?)
+            }
+        };
         Ok(Drawn { images: Arc::new(MemoryImages { pixels }), annotations, exhaustive })
     }
 

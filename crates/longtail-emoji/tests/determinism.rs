@@ -7,7 +7,14 @@ use longtail_emoji::{Split, World, WorldConfig, export, world::Drawn};
 use sha2::{Digest, Sha256};
 
 fn config() -> WorldConfig {
-    WorldConfig { seed: 7, classes: 6, images: 200, validation_images: 24, image_size: 96 }
+    WorldConfig {
+        seed: 7,
+        classes: 6,
+        images: 200,
+        validation_images: 24,
+        image_size: 96,
+        ..WorldConfig::default()
+    }
 }
 
 fn hash(bytes: &[u8]) -> String {

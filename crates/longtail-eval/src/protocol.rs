@@ -2,9 +2,13 @@
 
 use std::{fmt, str::FromStr};
 
+use longtail_data::AnnotationSet;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::EvalError, matches::Selection, matching::Rules};
+use crate::{
+    detection::Detection, error::EvalError, evaluation::evaluate, matches::Selection, matching::Rules,
+    open_images::OpenImagesSet, report::EvalReport,
+};
 
 /// Rules to score detections by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +52,45 @@ impl FromStr for Protocol {
     fn from_str(name: &str) -> Result<Self, EvalError> {
         let found = Self::ALL.into_iter().find(|protocol| protocol.name() == name);
         found.ok_or_else(|| EvalError::UnknownProtocol { name: name.to_owned() })
+    }
+}
+
+/// Rules to score by: those of annotation files, or those of the Open Images challenge, which has an engine of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scoring {
+    /// COCO or LVIS rules.
+    Annotations(Protocol),
+    /// The challenge's.
+    OpenImages,
+}
+
+impl Scoring {
+    /// Scores detections of a set, given in its own pixels; a set of Open Images must be expanded.
+    ///
+    /// # Errors
+    /// If the set lacks what the rules need, or a detection is of no image or class of the set.
+    pub fn evaluate(self, set: &AnnotationSet, detections: &[Detection]) -> Result<EvalReport, EvalError> {
+        match self {
+            Self::Annotations(protocol) => evaluate(protocol, set, detections),
+            Self::OpenImages => OpenImagesSet::new(set)?.evaluate(detections, None),
+        }
+    }
+}
+
+impl fmt::Display for Scoring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Annotations(protocol) => protocol.fmt(f),
+            Self::OpenImages => f.write_str("open-images"),
+        }
+    }
+}
+
+impl FromStr for Scoring {
+    type Err = EvalError;
+
+    fn from_str(name: &str) -> Result<Self, EvalError> {
+        if name == "open-images" { Ok(Self::OpenImages) } else { name.parse().map(Self::Annotations) }
     }
 }
 

@@ -26,7 +26,7 @@ const COLOURS: [RGBColor; 8] = [
 
 const FONT: &str = "sans-serif";
 
-/// AP of each class against its training images, r / c / f bands, one colour a method, arrows from the baseline to the
+/// AP of each class, or AP50 where the protocol has no other, against its training images, r / c / f bands, one colour a method, arrows from the baseline to the
 /// compared method. `None` without classes.
 ///
 /// # Errors
@@ -37,7 +37,7 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
         .iter()
         .map(|method| {
             let classes = method.reports.get(truth).into_iter().flat_map(|r| &r.per_category);
-            classes.filter_map(|c| Some((c.category_id, c.ap?))).collect()
+            classes.filter_map(|c| Some((c.category_id, c.ap.or(c.ap50)?))).collect()
         })
         .collect();
     let most = data.train_images.values().copied().max().unwrap_or(0);

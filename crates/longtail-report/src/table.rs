@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::data::ReportData;
 
 /// Columns in the order people read them; those that no report has are left out.
-const COLUMNS: [&str; 8] = ["AP", "AP50", "AP75", "APr", "APc", "APf", "AR@300", "AR@100"];
+const COLUMNS: [&str; 12] =
+    ["mAP50", "mAP50r", "mAP50c", "mAP50f", "AP", "AP50", "AP75", "APr", "APc", "APf", "AR@300", "AR@100"];
 
 /// A value of a table: a number in `0..=1`, or a mean with its standard deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]

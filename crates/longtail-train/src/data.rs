@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc};
 
 use longtail_data::{
-    AnnotationSet, Category, ClassCounts, Dataset, Document, FrequencyGroup, ImageFolder, IndexPlace,
-    LabelMap, Layout, Outlines, ReadOptions, Transform,
+    AnnotationSet, Category, ClassCounts, DataFormat, Dataset, Document, FrequencyGroup, ImageFolder,
+    IndexPlace, LabelMap, Layout, OpenImagesLabels, Outlines, ReadOptions, Transform,
 };
-use longtail_emoji::{Split, World, WorldConfig, world::Drawn};
-use longtail_eval::Protocol;
+use longtail_emoji::{Split, World, WorldConfig, WorldLayout, world::Drawn};
+use longtail_eval::{Protocol, Scoring};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -24,6 +24,8 @@ pub struct RunData {
     pub validation: Option<Validation>,
     /// The classes by label.
     pub classes: Vec<Class>,
+    /// The rules that sets like the training set are scored by.
+    pub scoring: Scoring,
 }
 
 /// A class of the training set.
@@ -54,12 +56,12 @@ pub struct Validation {
 
 /// Annotations with the protocol that scores them.
 pub struct Truth {
-    /// Short name for files and tables: `lvis`, `exhaustive`, `coco`.
+    /// Short name for files and tables: `lvis`, `exhaustive`, `coco`, `open-images`.
     pub name: String,
     /// Readable name.
     pub label: String,
-    /// The protocol.
-    pub protocol: Protocol,
+    /// The rules.
+    pub scoring: Scoring,
     /// The annotations.
     pub annotations: AnnotationSet,
 }
@@ -75,21 +77,27 @@ impl RunData {
         seed: u64,
         observer: &mut dyn Observer,
     ) -> Result<Self, TrainError> {
-        let (train, classes) = match recipe {
+        let (train, classes, scoring) = match recipe {
             DataRecipe::Emoji(config) => {
                 let world = world(config, seed)?;
                 let drawn = draw(&world, Split::Train, "drawing training images", observer)?;
                 let train = Dataset::new(drawn.annotations, drawn.images)?;
-                let classes =
-                    classes(train.labels(), train.counts(), |label| Some(world.subgroup(label).to_owned()));
-                (train, classes)
+                let subgroup = |label| world.subgroup(label).map(str::to_owned);
+                let classes = classes(train.labels(), train.counts(), subgroup);
+                (train, classes, of_world(config))
             }
             DataRecipe::Files(files) => {
                 let masks = transform.pastes_masks();
-                let train =
-                    open_files(&files.train_annotations, &files.train_images, files, "train", &[], masks)?;
+                let labels = files.labels.unwrap_or_default();
+                let (path, images) = (&files.train_annotations, &files.train_images);
+                let train = open_files(path, images, files, "train", labels, &[], masks)?;
                 let classes = classes(train.labels(), train.counts(), |_| None);
-                (train, classes)
+                let scoring = of_files(path, &train)?;
+                if files.labels.is_some() && scoring != Scoring::OpenImages {
+                    let reason = format!("chooses labels of Open Images, which {} is not", path.display());
+                    return Err(TrainError::recipe("data.labels", reason));
+                }
+                (train, classes, scoring)
             }
         };
         if train.dropped_boxes() > 0 {
@@ -100,7 +108,7 @@ impl RunData {
             observer.observe(Event::Note(&note));
         }
         let validation = Validation::open(recipe, seed, &classes, observer)?;
-        Ok(Self { train: Arc::new(train), validation, classes })
+        Ok(Self { train: Arc::new(train), validation, classes, scoring })
     }
 
     /// Frequency group of every class, by label.
@@ -124,14 +132,19 @@ impl Validation {
             DataRecipe::Emoji(config) => {
                 let world = world(config, seed)?;
                 let drawn = draw(&world, Split::Validation, "drawing validation images", observer)?;
-                let truth = |name: &str, label: &str, annotations: &AnnotationSet| Truth {
-                    name: name.into(),
-                    label: label.into(),
-                    protocol: Protocol::Lvis,
-                    annotations: annotations.clone(),
+                let scoring = of_world(config);
+                let truth = |name: &str, label: &str, set: &AnnotationSet| {
+                    let mut annotations = set.clone();
+                    // Validation images are balanced by class: their own counts say nothing.
+                    set_groups(&mut annotations, classes, scoring == Scoring::OpenImages);
+                    Truth { name: name.into(), label: label.into(), scoring, annotations }
+                };
+                let (name, label) = match config.layout {
+                    WorldLayout::Lvis => ("lvis", "LVIS protocol (sampled negatives)"),
+                    WorldLayout::OpenImages => ("open-images", "Open Images challenge (sampled negatives)"),
                 };
                 let truths = vec![
-                    truth("lvis", "LVIS protocol (sampled negatives)", &drawn.annotations),
+                    truth(name, label, &drawn.annotations),
                     truth("exhaustive", "exhaustive truth", &drawn.exhaustive),
                 ];
                 let dataset = Arc::new(Dataset::new(drawn.annotations, drawn.images)?);
@@ -140,21 +153,50 @@ impl Validation {
             DataRecipe::Files(files) => {
                 let Some(annotations) = &files.validation_annotations else { return Ok(None) };
                 let images = files.validation_images.as_ref().unwrap_or(&files.train_images);
-                let dataset = open_files(annotations, images, files, "val", classes, false)?;
+                let labels = files.labels.unwrap_or_default().of_truth();
+                let dataset = open_files(annotations, images, files, "val", labels, classes, false)?;
+                let scoring = of_files(annotations, &dataset)?;
                 let mut annotations = dataset.set().clone();
-                // A file without frequency letters (COCO, custom sets) gets the training set's groups.
-                for category in annotations.categories.iter_mut().filter(|c| c.frequency.is_none()) {
-                    let class = classes.iter().find(|class| class.category_id == category.id);
-                    category.frequency = class.map(|class| class.frequency);
-                }
-                let (name, label, protocol) = match annotations.layout {
-                    Layout::Lvis => ("lvis", "LVIS protocol", Protocol::Lvis),
-                    Layout::Coco => ("coco", "COCO protocol", Protocol::Coco),
-                };
-                let truth = Truth { name: name.into(), label: label.into(), protocol, annotations };
+                // Open Images' tables have no letters, and those counted in the validation part say nothing.
+                set_groups(&mut annotations, classes, scoring == Scoring::OpenImages);
+                let (name, label) = (scoring.to_string(), label_of(scoring));
+                let truth = Truth { name, label, scoring, annotations };
                 Ok(Some(Self { dataset: Arc::new(dataset), truths: vec![truth] }))
             }
         }
+    }
+}
+
+/// The rules that a world is scored by.
+fn of_world(config: &WorldConfig) -> Scoring {
+    match config.layout {
+        WorldLayout::Lvis => Scoring::Annotations(Protocol::Lvis),
+        WorldLayout::OpenImages => Scoring::OpenImages,
+    }
+}
+
+/// The rules that a file's annotations are scored by.
+fn of_files(path: &Path, dataset: &Dataset) -> Result<Scoring, TrainError> {
+    Ok(match (DataFormat::detect(path)?, dataset.set().layout) {
+        (DataFormat::OpenImages, _) => Scoring::OpenImages,
+        (_, Layout::Lvis) => Scoring::Annotations(Protocol::Lvis),
+        (_, Layout::Coco) => Scoring::Annotations(Protocol::Coco),
+    })
+}
+
+/// Readable name of rules.
+pub(crate) fn label_of(scoring: Scoring) -> String {
+    match scoring {
+        Scoring::Annotations(protocol) => format!("{} protocol", protocol.to_string().to_uppercase()),
+        Scoring::OpenImages => "Open Images challenge".into(),
+    }
+}
+
+/// Gives categories the frequency groups of the training set: those without one (COCO, custom sets), or all.
+fn set_groups(set: &mut AnnotationSet, classes: &[Class], all: bool) {
+    for category in set.categories.iter_mut().filter(|c| all || c.frequency.is_none()) {
+        let class = classes.iter().find(|class| class.category_id == category.id);
+        category.frequency = class.map(|class| class.frequency);
     }
 }
 
@@ -176,12 +218,14 @@ fn open_files(
     images: &Path,
     files: &FileData,
     part: &str,
+    labels: OpenImagesLabels,
     classes: &[Class],
     masks: bool,
 ) -> Result<Dataset, TrainError> {
     let options = ReadOptions {
         part: Some(part.to_owned()),
         images: Some(images.to_owned()),
+        labels,
         index: IndexPlace::from_environment(),
         ..Default::default()
     };

@@ -8,7 +8,7 @@ use burn::{
 };
 use longtail_data::{Batch, Dataset, LabelMap, Loader, Transform};
 use longtail_detect::{Detections, FasterRcnn, ImageBatch, ImageMeta, TestConfig};
-use longtail_eval::{Detection, EvalReport, evaluate};
+use longtail_eval::{Detection, EvalReport};
 use longtail_loss::ClassificationLoss;
 use std::sync::Arc;
 
@@ -174,6 +174,6 @@ pub fn score(
     validation
         .truths
         .iter()
-        .map(|truth| Ok((truth.name.clone(), evaluate(truth.protocol, &truth.annotations, detections)?)))
+        .map(|truth| Ok((truth.name.clone(), truth.scoring.evaluate(&truth.annotations, detections)?)))
         .collect()
 }

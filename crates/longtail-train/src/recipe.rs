@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longtail_data::{MAX_PIXELS, Sampler, Transform};
+use longtail_data::{Augmentation, MAX_PIXELS, OpenImagesLabels, Sampler, Transform};
 use longtail_detect::{FasterRcnnConfig, TestConfig};
 use longtail_emoji::WorldConfig;
 use longtail_loss::{LossConfig, PostHoc, Reduction};
@@ -81,6 +81,16 @@ pub enum DataRecipe {
     Files(FileData),
 }
 
+impl DataRecipe {
+    /// Which boxes of Open Images are trained on, if the recipe says so.
+    pub fn labels(&self) -> Option<OpenImagesLabels> {
+        match self {
+            Self::Emoji(world) => world.labels,
+            Self::Files(files) => files.labels,
+        }
+    }
+}
+
 /// Image folders and annotation files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -95,6 +105,10 @@ pub struct FileData {
     /// Folder of the validation images; none: the training images' folder.
     #[serde(default)]
     pub validation_images: Option<PathBuf>,
+    /// Open Images: which boxes are trained on. `plain` and `leaf` give a box one class, `expanded` also every class above it in
+    /// the tree of classes; with `leaf` and `expanded` detections are scored against expanded boxes, as in the challenge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<OpenImagesLabels>,
     /// Most pixels of an image; one whose header claims more is refused before it is decoded.
     #[serde(default = "default_max_pixels", skip_serializing_if = "is_default_max_pixels")]
     pub max_pixels: u64,
@@ -298,6 +312,13 @@ impl Recipe {
             }
         }
         self.transform.validate()?;
+        let pastes = |a: &Augmentation| matches!(a, Augmentation::CopyPaste(_));
+        if self.data.labels() == Some(OpenImagesLabels::Expanded)
+            && self.transform.augmentations.iter().any(pastes)
+        {
+            let reason = "is `expanded`, but copy-paste takes an object with one of its boxes alone; choose `leaf`, or leave it out";
+            return Err(TrainError::recipe("data.labels", reason));
+        }
         self.detector.validate()?;
         self.test.validate()?;
         for (index, stage) in self.stages.iter().enumerate() {

@@ -133,6 +133,43 @@ fn an_augmented_run_that_was_stopped_and_resumed_equals_one_that_was_not() {
 }
 
 #[test]
+fn a_run_on_expanded_labels_that_was_stopped_and_resumed_equals_one_that_was_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let expanded = |workers: usize| {
+        let workers = format!("workers={workers}");
+        recipe(&["data.layout=open-images", "data.labels=expanded", &workers])
+    };
+    let whole = folder.path().join("whole");
+    let expected = finish(&expanded(1), &whole, false);
+    let path = folder.path().join("stopped");
+    {
+        let folder = RunFolder::open(&path, false).unwrap();
+        let mut stop = StopAfter { steps: 6 };
+        let stopped = run(&expanded(2), &folder, false, &Device::flex(), "test", &mut stop);
+        assert!(matches!(stopped, Err(TrainError::Interrupted { .. })));
+    }
+    let found = finish(&expanded(3), &path, true);
+    assert_eq!(found.classifiers, expected.classifiers);
+    for stage in ["representation", "classifier"] {
+        assert_eq!(weights(&path, stage), weights(&whole, stage), "{stage}");
+    }
+    // Emoji, subgroups and groups, each with boxes; the challenge's numbers under both truths.
+    assert!(expected.classes.len() > 5 && expected.classes.iter().all(|class| class.train_instances > 0));
+    let boxes = |above: bool| -> u64 {
+        let classes = expected.classes.iter().filter(|class| class.subgroup.is_none() == above);
+        classes.map(|class| class.train_instances).sum()
+    };
+    assert_eq!(boxes(true), 2 * boxes(false));
+    assert_eq!(expected.truths.keys().collect::<Vec<_>>(), ["exhaustive", "open-images"]);
+    for result in &expected.classifiers {
+        for report in result.reports.values() {
+            assert_eq!(report.protocol, "open-images");
+            assert!(report.metric("mAP50").is_some() && report.metrics.contains_key("mAP50r"));
+        }
+    }
+}
+
+#[test]
 fn the_recipes_of_the_repository_are_read_and_written_without_loss() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../configs");
     let mut read = 0;

@@ -12,7 +12,7 @@ use crate::args::Format;
 pub enum Data {
     /// Count images, boxes and classes; show how long the tail is
     #[command(
-        after_help = "Examples:\n  longtail data stats lvis_v1_train.json\n  longtail data stats train.json --html train.html"
+        after_help = "Examples:\n  longtail data stats lvis_v1_train.json\n  longtail data stats train.json --html train.html\n  longtail data stats coco/data.yaml --part val"
     )]
     Stats(DataStats),
     /// List everything that is wrong with a data set; exit code 1 if there is an error
@@ -24,7 +24,8 @@ pub enum Data {
     #[command(after_help = "\
 Boxes, and labels with confidence 1, are repeated for every ancestor; labels with confidence 0 for every descendant. All
 columns are kept. Expand published files, once: expanding again repeats the copies. Predictions are not expanded; they must
-contain the ancestors.
+contain the ancestors, because the detector was trained on them (`labels = \"expanded\"` in a recipe) or by
+`longtail data convert-detections --expand`.
 
 Example:
   longtail data expand-hierarchy --hierarchy bbox_labels_600_hierarchy.json validation-annotations-bbox.csv expanded.csv")]
@@ -73,7 +74,9 @@ Other formats name images and classes, and give places relative to the image: th
 
 Examples:
   longtail data convert-detections runs/detect/predict/labels results.json --ground-truth val.json
-  longtail data convert-detections results.json submission.csv --ground-truth validation-annotations-bbox.csv --images val")]
+  longtail data convert-detections results.json submission.csv --ground-truth validation-annotations-bbox.csv --images val
+  longtail data convert-detections results.json submission.csv --ground-truth validation-annotations-bbox.csv --images val \\
+      --hierarchy bbox_labels_600_hierarchy.json --expand")]
     ConvertDetections(DataConvertDetections),
     /// Leave out boxes by size, shape or class, and images without boxes
     #[command(after_help = "\
@@ -85,8 +88,11 @@ Example:
 /// `longtail data stats`
 #[derive(Debug, Args)]
 pub struct DataStats {
-    /// Annotations in any format: a file, or a folder with one part
+    /// Annotations in any format: a file, or a folder
     pub annotations: PathBuf,
+    /// Part of a folder that has several: train, val, …, or all
+    #[arg(long)]
+    pub part: Option<String>,
     /// Image folder; given, missing images are counted
     #[arg(long)]
     pub images: Option<PathBuf>,
@@ -104,14 +110,20 @@ pub struct DataStats {
 /// `longtail data check`
 #[derive(Debug, Args)]
 pub struct DataCheck {
-    /// Annotations in any format: a file, or a folder with one part
+    /// Annotations in any format: a file, or a folder
     pub annotations: PathBuf,
+    /// Part of a folder that has several: train, val, …, or all
+    #[arg(long)]
+    pub part: Option<String>,
     /// Image folder; given, every image is decoded, measured and compared with the others
     #[arg(long)]
     pub images: Option<PathBuf>,
     /// Another annotation file of the same classes, as the validation set of this training set: classes are compared
     #[arg(long)]
     pub against: Option<PathBuf>,
+    /// Part of the other, where it has several
+    #[arg(long, value_name = "PART", requires = "against")]
+    pub against_part: Option<String>,
     /// Image folder of the other file: pictures in both are found
     #[arg(long, requires = "against", requires = "images")]
     pub against_images: Option<PathBuf>,

@@ -23,8 +23,8 @@ pub struct Reading {
     /// First pixel of VOC boxes, read and written: 1 as in the VOC devkit, 0 as many tools have it
     #[arg(long, value_name = "0|1", default_value = "1", value_parser = origin)]
     pub voc_origin: PixelOrigin,
-    /// Classes of Open Images boxes: as-given, expanded to the classes above, or only the leaf-most
-    #[arg(long, default_value = "as-given", value_parser = labels)]
+    /// Classes of Open Images boxes: plain (as given), expanded to the classes above, or only the leaf-most
+    #[arg(long, default_value = "plain", value_name = "plain|expanded|leaf")]
     pub labels: OpenImagesLabels,
 }
 
@@ -92,6 +92,12 @@ pub struct DataConvertDetections {
     /// Image folder, where sizes have to be measured
     #[arg(long, value_name = "FOLDER")]
     pub images: Option<PathBuf>,
+    /// Open Images: tree of classes, JSON
+    #[arg(long, value_name = "TREE.json", requires = "expand")]
+    pub hierarchy: Option<PathBuf>,
+    /// Open Images: repeat each detection for the classes above its own; of those at one place the best score stays
+    #[arg(long, requires = "hierarchy")]
+    pub expand: bool,
 }
 
 /// `longtail data merge`
@@ -258,15 +264,6 @@ fn origin(text: &str) -> Result<PixelOrigin, String> {
         "0" => Ok(PixelOrigin::Zero),
         "1" => Ok(PixelOrigin::One),
         _ => Err("choose 0 or 1".into()),
-    }
-}
-
-fn labels(text: &str) -> Result<OpenImagesLabels, String> {
-    match text {
-        "as-given" => Ok(OpenImagesLabels::AsGiven),
-        "expanded" => Ok(OpenImagesLabels::Expanded),
-        "leaf" => Ok(OpenImagesLabels::Leaf),
-        _ => Err("choose as-given, expanded or leaf".into()),
     }
 }
 

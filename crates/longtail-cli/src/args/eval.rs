@@ -1,9 +1,9 @@
 //! Arguments of `longtail eval`.
 
-use std::{path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 use clap::Args;
-use longtail_eval::{EvalError, MaxDetections, Protocol, Shard};
+use longtail_eval::{MaxDetections, Scoring, Shard};
 
 use crate::args::Format;
 
@@ -29,7 +29,7 @@ Examples:
 pub struct Eval {
     /// Rules to score by: lvis, lvis-fixed, lvis-pooled, coco or open-images
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
-    pub protocol: Option<EvalProtocol>,
+    pub protocol: Option<Scoring>,
     /// Annotations in any format: a file, or a folder with one part; the open-images protocol: boxes CSV
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
     pub ground_truth: Option<PathBuf>,
@@ -91,21 +91,4 @@ pub struct Eval {
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
-}
-
-/// Rules to score by; those of Open Images take files of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EvalProtocol {
-    /// COCO or LVIS annotation files.
-    Annotations(Protocol),
-    /// Open Images tables.
-    OpenImages,
-}
-
-impl FromStr for EvalProtocol {
-    type Err = EvalError;
-
-    fn from_str(name: &str) -> Result<Self, EvalError> {
-        if name == "open-images" { Ok(Self::OpenImages) } else { name.parse().map(Self::Annotations) }
-    }
 }

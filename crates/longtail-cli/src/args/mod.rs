@@ -26,8 +26,8 @@ pub use data_sets::{
     Reading, Unit, Writing,
 };
 pub use demo::Demo;
-pub use emoji::{Emoji, EmojiExport};
-pub use eval::{Eval, EvalProtocol};
+pub use emoji::{Emoji, EmojiExport, ExportLayout};
+pub use eval::Eval;
 pub use explain::Explain;
 pub use features::{BackgroundPlace, Features, FeaturesExtract, FeaturesImport, FeaturesInfo};
 pub use head::{Framework, Head, HeadApply, HeadEval, HeadTrain};

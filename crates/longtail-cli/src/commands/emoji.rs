@@ -5,7 +5,7 @@ use longtail_train::{Event, Observer};
 
 use crate::{
     Outcome,
-    args::{Emoji, EmojiExport},
+    args::{Emoji, EmojiExport, ExportLayout},
     printer::Printer,
     progress::Progress,
 };
@@ -23,7 +23,9 @@ fn export(arguments: &EmojiExport, printer: &Printer) -> anyhow::Result<Outcome>
         seed: arguments.seed,
         classes: arguments.classes.unwrap_or(default.classes),
         images: arguments.images.unwrap_or(default.images),
+        validation_images: arguments.validation_images.unwrap_or(default.validation_images),
         image_size: arguments.image_size.unwrap_or(default.image_size),
+        layout: arguments.layout.into(),
         ..default
     };
     let world = World::new(&config)?;
@@ -33,8 +35,13 @@ fn export(arguments: &EmojiExport, printer: &Printer) -> anyhow::Result<Outcome>
         progress.observe(Event::Progress { task: "drawing and writing images", done, total });
     })?;
     let folder = arguments.folder.display();
-    printer.note(&format!(
-        "wrote {folder}/lvis_train.json, lvis_val.json, lvis_val_exhaustive.json with images under {folder}/train and {folder}/val"
-    ));
+    printer.note(&match arguments.layout {
+        ExportLayout::Lvis => format!(
+            "wrote {folder}/lvis_train.json, lvis_val.json, lvis_val_exhaustive.json with images under {folder}/train and {folder}/val"
+        ),
+        ExportLayout::OpenImages => format!(
+            "wrote tables of boxes and image labels, class descriptions and the class tree into {folder}, with images under {folder}/train and {folder}/validation"
+        ),
+    });
     Ok(Outcome::Done)
 }

@@ -5,15 +5,15 @@ use std::path::Path;
 use anyhow::bail;
 use longtail_data::{AnnotationSet, IndexPlace, ReadOptions};
 use longtail_eval::{
-    ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Partial, Settings, Shard,
-    calibration,
+    ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Partial, Scoring, Settings,
+    Shard, calibration,
 };
 
 use serde::Serialize;
 
 use crate::{
     Outcome,
-    args::{Eval, EvalProtocol, Format},
+    args::{Eval, Format},
     commands::{analysis::Analyses, eval_open_images},
     printer::Printer,
     stopwatch::Stopwatch,
@@ -22,7 +22,7 @@ use crate::{
 
 /// Scores detections, a part of them, or joins parts.
 pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
-    if arguments.protocol == Some(EvalProtocol::OpenImages) {
+    if arguments.protocol == Some(Scoring::OpenImages) {
         return eval_open_images::run(arguments, printer);
     }
     let tables = [
@@ -85,7 +85,7 @@ fn score(
     printer: &Printer,
 ) -> anyhow::Result<Option<(Evaluation, EvalReport, Analyses)>> {
     let required = (arguments.protocol, &arguments.ground_truth, &arguments.detections);
-    let (Some(EvalProtocol::Annotations(protocol)), Some(truth), Some(path)) = required else {
+    let (Some(Scoring::Annotations(protocol)), Some(truth), Some(path)) = required else {
         bail!("--protocol, --ground-truth and --detections are needed, or --merge");
     };
     let settings = Settings {

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, bail};
 use longtail_eval::{
-    Bootstrap, Detections, Difference, Evaluation, GroundTruth, Protocol, Settings, Shard, compare_runs,
+    Bootstrap, Detections, Difference, Evaluation, GroundTruth, Protocol, Scoring, Settings, Shard,
+    compare_runs,
 };
 use longtail_report::{Cell, spread};
 use longtail_train::{Recipe, Results, Silent, data::Validation};
@@ -54,6 +55,9 @@ pub fn print(paths: &[PathBuf], format: Format, printer: &Printer) -> anyhow::Re
         let validation = Validation::open(&recipe.data, run.seed, &run.classes, &mut Silent)?;
         validations.push(validation.with_context(|| format!("{} has no validation images", path.display()))?);
     }
+    if validations.iter().flat_map(|v| &v.truths).any(|truth| truth.scoring == Scoring::OpenImages) {
+        bail!("intervals are of LVIS and COCO AP; there are none of the Open Images challenge metric");
+    }
     let mut blocks = Vec::new();
     for truth in 0..validations[0].truths.len() {
         printer.note(&format!("resampling the images of {}", validations[0].truths[truth].label));
@@ -101,14 +105,15 @@ fn block(
     let (mut fixed, mut false_positives) = (vec![Vec::new(); order.len()], vec![Vec::new(); order.len()]);
     for ((path, run), validation) in paths.iter().zip(results).zip(validations) {
         let truth = &validation.truths[truth];
+        let Scoring::Annotations(protocol) = truth.scoring else { continue };
         let ground_truth = GroundTruth::new(&truth.annotations)?;
         let mut evaluations = Vec::new();
         for (row, &place) in order.iter().enumerate() {
             let mut detections = Detections::new(&ground_truth, Shard::WHOLE);
             detections.read(&path.join(&run.classifiers[place].detections))?;
-            let evaluation = Evaluation::new(&detections, Settings::strict(truth.protocol))?;
+            let evaluation = Evaluation::new(&detections, Settings::strict(protocol))?;
             false_positives[row].push(evaluation.false_positives_per_image(DRAWN));
-            if truth.protocol == Protocol::Lvis {
+            if protocol == Protocol::Lvis {
                 let report =
                     Evaluation::new(&detections, Settings::strict(Protocol::LvisFixed))?.report(None);
                 fixed[row].push(report.metric("AP").context("fixed AP is undefined")?);

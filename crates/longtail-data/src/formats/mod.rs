@@ -35,11 +35,11 @@ use serde::{Deserialize, Serialize};
 
 #[doc(hidden)]
 pub use self::coco::blocks_agree_with_serde;
-pub use self::place::Placement;
 pub(crate) use self::{
     coco::{set_frequencies, to_lvis},
     text::read_text,
 };
+pub use self::{open_images::OpenImagesTables, place::Placement};
 use crate::{
     annotation::{AnnotationSet, Layout},
     document::{Document, Losses},
@@ -139,11 +139,36 @@ pub enum PixelOrigin {
 pub enum OpenImagesLabels {
     /// As the table has them; published tables have the most specific class of each box.
     #[default]
+    #[serde(rename = "plain")]
     AsGiven,
     /// Each also as every class above its own, as the challenge scores them.
     Expanded,
     /// Only the most specific class of each box, where a table was expanded before.
     Leaf,
+}
+
+impl OpenImagesLabels {
+    /// Which boxes detections are scored against where these are trained on: the challenge scores every class that a box
+    /// implies, but tables that are taken as they are stay so.
+    pub fn of_truth(self) -> Self {
+        match self {
+            Self::AsGiven => Self::AsGiven,
+            Self::Expanded | Self::Leaf => Self::Expanded,
+        }
+    }
+}
+
+impl FromStr for OpenImagesLabels {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "plain" | "as-given" => Ok(Self::AsGiven),
+            "expanded" => Ok(Self::Expanded),
+            "leaf" => Ok(Self::Leaf),
+            _ => Err(format!("`{text}` is no choice of labels; choose plain, expanded or leaf")),
+        }
+    }
 }
 
 /// How a data set is opened. The default finds everything out.

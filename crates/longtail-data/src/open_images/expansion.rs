@@ -57,6 +57,13 @@ pub fn is_expanded(hierarchy: &Hierarchy, boxes: &[OpenImagesBox]) -> bool {
         let corners = [b.x_min, b.x_max, b.y_min, b.y_max].map(f64::to_bits);
         (b.image_id.clone(), label.clone(), corners)
     };
+    // The first copy that should be there settles most tables.
+    let first = boxes.iter().find_map(|b| Some((b, hierarchy.ancestors(&b.label)?.first()?)));
+    let Some((first, above)) = first else { return false };
+    let wanted = key(first, above);
+    if !boxes.iter().any(|b| b.image_id == wanted.0 && key(b, &b.label) == wanted) {
+        return false;
+    }
     let there: FxHashSet<_> = boxes.iter().map(|b| key(b, &b.label)).collect();
     let mut copies = boxes
         .iter()

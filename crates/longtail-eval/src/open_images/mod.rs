@@ -9,13 +9,16 @@
 //! | [`truth`] | boxes and image-level labels, checked and sorted by image and class |
 //! | [`predictions`] | predictions of verified classes |
 //! | `matching` | predictions to boxes, one image and class at a time |
+//! | [`annotations`] | annotation sets and detections in pixels |
 //! | [`evaluation`] | average precision by class, their mean, and the report |
 
+pub mod annotations;
 pub mod evaluation;
 mod matching;
 pub mod predictions;
 pub mod truth;
 
+pub use annotations::OpenImagesSet;
 pub use evaluation::OpenImagesEvaluation;
 pub use predictions::OpenImagesPredictions;
 pub use truth::OpenImagesTruth;

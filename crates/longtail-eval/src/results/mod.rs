@@ -15,6 +15,7 @@ use std::{fs, path::Path, str::FromStr};
 use longtail_data::{AnnotationSet, Document, ImageRecord, LabelMap};
 use rustc_hash::FxHashMap;
 
+pub use self::open_images::expand_detections;
 use crate::{
     detection::{Detection, write_detections},
     error::EvalError,

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use longtail_data::{Document, LabelMap, RawJson};
+use longtail_data::{Document, LabelMap, RawJson, open_images::Hierarchy};
 use rustc_hash::FxHashMap;
 
 use super::{Stems, fail, named, number, read_text, size, stem};
@@ -127,4 +127,58 @@ pub(super) fn write(path: &Path, truth: &Document, detections: &[Detection]) -> 
         writer.flush()
     })?;
     Ok(unknown)
+}
+
+/// Detections, each followed by copies for the classes above its own: for detectors that were trained on leaf classes. The
+/// challenge scores these classes too and does not expand detections itself. Of copies of a class at the very same place, as
+/// several classes of one proposal give them, the one with the best score stays, at the place of the first.
+///
+/// # Errors
+/// If a detection is of no class of the set, or the hierarchy or the set lacks a class.
+pub fn expand_detections(
+    hierarchy: &Hierarchy,
+    truth: &Document,
+    detections: &[Detection],
+) -> Result<Vec<Detection>, EvalError> {
+    let labels = LabelMap::new(&truth.set.categories);
+    let names = label_names(truth, &labels);
+    let ids: FxHashMap<&str, i64> =
+        names.iter().zip(0..).map(|(name, label)| (name.as_str(), labels.category_id(label))).collect();
+    let mut above: Vec<Vec<i64>> = Vec::with_capacity(names.len());
+    for name in &names {
+        let ancestors = hierarchy.ancestors(name).unwrap_or_default();
+        let id = |label: &std::sync::Arc<str>| {
+            ids.get(&**label).copied().ok_or_else(|| EvalError::GroundTruth {
+                set: truth.set.label(),
+                reason: format!(
+                    "class `{label}`, which is above `{name}` in the hierarchy, is not among its classes"
+                ),
+            })
+        };
+        above.push(ancestors.iter().map(id).collect::<Result<_, _>>()?);
+    }
+    let mut expanded: Vec<Detection> = Vec::with_capacity(2 * detections.len());
+    let mut copies: FxHashMap<(i64, i64, [u64; 4]), usize> = FxHashMap::default();
+    for (index, detection) in detections.iter().enumerate() {
+        let label = labels.label(detection.category_id).ok_or_else(|| EvalError::Detection {
+            index,
+            reason: format!("`category_id` {} is no class of the ground truth", detection.category_id),
+        })?;
+        if hierarchy.ancestors(&names[label as usize]).is_none() {
+            let reason = format!("class `{}` is not in the hierarchy", names[label as usize]);
+            return Err(EvalError::Detection { index, reason });
+        }
+        expanded.push(*detection);
+        for &category_id in &above[label as usize] {
+            let copy = Detection { category_id, ..*detection };
+            let place = *copies
+                .entry((copy.image_id, category_id, copy.bbox.map(f64::to_bits)))
+                .or_insert_with(|| {
+                    expanded.push(copy);
+                    expanded.len() - 1
+                });
+            expanded[place].score = expanded[place].score.max(copy.score);
+        }
+    }
+    Ok(expanded)
 }

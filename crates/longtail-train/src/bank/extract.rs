@@ -12,7 +12,9 @@ use longtail_bank::{
     BankWriter, Class as BankClass, Counts, FeatureLayer, Header, ImageRows, Part, Precision, RoiSampling,
     View, disk::check_space,
 };
-use longtail_data::{Batch, BatchImage, DataError, Dataset, Transform, pixels::PixelPool, transform::Resize};
+use longtail_data::{
+    Batch, BatchImage, DataError, Dataset, OpenImagesLabels, Transform, pixels::PixelPool, transform::Resize,
+};
 use longtail_detect::{FasterRcnn, ImageMeta, TestConfig};
 use longtail_loss::{
     DrawKey,
@@ -123,6 +125,11 @@ pub fn extract(
     announce: &mut dyn FnMut(&Plan),
     observer: &mut dyn Observer,
 ) -> Result<Option<Extracted>, TrainError> {
+    if source.recipe.data.labels() == Some(OpenImagesLabels::Expanded) {
+        let reason =
+            "is `expanded`, but a feature bank keeps one label a RoI; make it from `leaf` or `plain` labels";
+        return Err(TrainError::recipe("data.labels", reason));
+    }
     let data = RunData::open(&source.recipe.data, &source.recipe.transform, source.recipe.seed, observer)?;
     let device = device.clone().inner();
     let detector = source.detector(data.classes.len(), &device)?;
@@ -203,7 +210,7 @@ pub fn extract(
     let mut parts = Vec::new();
     if !held_out.is_empty() {
         let set: BTreeSet<i64> = held_out.iter().map(|&index| ids[index]).collect();
-        let truth = truth::of_images(data.train.set(), &set, &data.classes);
+        let truth = truth::of_images(data.train.set(), &set, &data.classes, data.scoring);
         parts.push(("holdout", job(&data.train, held_out, &[View::PLAIN]), vec![truth]));
     }
     if let Some(validation) = data.validation {

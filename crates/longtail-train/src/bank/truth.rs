@@ -3,11 +3,11 @@
 use std::{collections::BTreeSet, path::Path};
 
 use longtail_bank::{Bank, TruthFile};
-use longtail_data::{AnnotationSet, Layout};
-use longtail_eval::{Detection, EvalReport, Protocol, evaluate};
+use longtail_data::AnnotationSet;
+use longtail_eval::{Detection, EvalReport, Scoring};
 
 use crate::{
-    data::{Class, Truth},
+    data::{Class, Truth, label_of},
     error::TrainError,
 };
 
@@ -23,13 +23,13 @@ pub fn write(folder: &Path, truths: &[Truth]) -> Result<Vec<TruthFile>, TrainErr
             let file = format!("truth-{}.json", truth.name);
             truth.annotations.write(&folder.join(&file))?;
             let (name, label) = (truth.name.clone(), truth.label.clone());
-            Ok(TruthFile { name, label, protocol: truth.protocol.to_string(), file })
+            Ok(TruthFile { name, label, protocol: truth.scoring.to_string(), file })
         })
         .collect()
 }
 
 /// The part of a training set that lies in some images, as ground truth. Classes have the groups of the whole set.
-pub fn of_images(set: &AnnotationSet, images: &BTreeSet<i64>, classes: &[Class]) -> Truth {
+pub fn of_images(set: &AnnotationSet, images: &BTreeSet<i64>, classes: &[Class], scoring: Scoring) -> Truth {
     let mut annotations = set.clone();
     annotations.path = None;
     annotations.images.retain(|image| images.contains(&image.id));
@@ -38,17 +38,13 @@ pub fn of_images(set: &AnnotationSet, images: &BTreeSet<i64>, classes: &[Class])
         let class = classes.iter().find(|class| class.category_id == category.id);
         category.frequency = class.map(|class| class.frequency);
     }
-    let (name, protocol) = match annotations.layout {
-        Layout::Lvis => ("lvis", Protocol::Lvis),
-        Layout::Coco => ("coco", Protocol::Coco),
-    };
-    let label = format!("held-out training images, {} protocol", name.to_uppercase());
-    Truth { name: name.into(), label, protocol, annotations }
+    let label = format!("held-out training images, {}", label_of(scoring));
+    Truth { name: scoring.to_string(), label, scoring, annotations }
 }
 
 /// Ground truth of a proposals bank, read once.
 pub struct Truths {
-    truths: Vec<(TruthFile, Protocol, AnnotationSet)>,
+    truths: Vec<(TruthFile, Scoring, AnnotationSet)>,
 }
 
 impl Truths {
@@ -79,8 +75,8 @@ impl Truths {
     /// # Errors
     /// If a truth lacks what its protocol needs.
     pub fn score(&self, detections: &[Detection]) -> Result<Vec<(String, EvalReport)>, TrainError> {
-        let one = |(truth, protocol, set): &(TruthFile, Protocol, AnnotationSet)| {
-            Ok((truth.name.clone(), evaluate(*protocol, set, detections)?))
+        let one = |(truth, scoring, set): &(TruthFile, Scoring, AnnotationSet)| {
+            Ok((truth.name.clone(), scoring.evaluate(set, detections)?))
         };
         self.truths.iter().map(one).collect()
     }

@@ -19,12 +19,11 @@ const SHOWN: usize = 3;
 
 /// Prints the findings; the answer is no if one is an error that stays.
 pub fn run(arguments: &DataCheck, printer: &Printer) -> anyhow::Result<Outcome> {
-    let set = open(&arguments.annotations, arguments.images.as_deref(), arguments.no_index, printer)?;
-    let other = arguments
-        .against
-        .as_deref()
-        .map(|path| open(path, arguments.against_images.as_deref(), arguments.no_index, printer))
-        .transpose()?;
+    let (part, images) = (arguments.part.as_deref(), arguments.images.as_deref());
+    let set = open(&arguments.annotations, part, images, arguments.no_index, printer)?;
+    let (part, images) = (arguments.against_part.as_deref(), arguments.against_images.as_deref());
+    let other = arguments.against.as_deref();
+    let other = other.map(|path| open(path, part, images, arguments.no_index, printer)).transpose()?;
     let folder = arguments.images.as_deref().map(ImageFolder::new);
     let other_folder = arguments.against_images.as_deref().map(ImageFolder::new);
     let options = CheckOptions {

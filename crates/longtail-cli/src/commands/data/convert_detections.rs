@@ -1,16 +1,20 @@
 //! `longtail data convert-detections`
 
-use longtail_data::{Document, ReadOptions};
-use longtail_eval::{ResultsFormat, read_results, write_results};
+use longtail_data::{Document, ReadOptions, open_images::Hierarchy};
+use longtail_eval::{ResultsFormat, expand_detections, read_results, write_results};
 
 use crate::{Outcome, args::DataConvertDetections, printer::Printer};
 
 /// Reads and writes, and says how many detections there are.
 pub fn run(arguments: &DataConvertDetections, printer: &Printer) -> anyhow::Result<Outcome> {
-    let DataConvertDetections { input, output, ground_truth, from, to, part, images } = arguments;
+    let DataConvertDetections { input, output, ground_truth, from, to, part, images, hierarchy, .. } =
+        arguments;
     let options = ReadOptions { part: part.clone(), images: images.clone(), ..Default::default() };
     let truth = Document::open(ground_truth, &options)?;
-    let detections = read_results(input, from.unwrap_or_else(|| ResultsFormat::detect(input)), &truth)?;
+    let mut detections = read_results(input, from.unwrap_or_else(|| ResultsFormat::detect(input)), &truth)?;
+    if let Some(path) = hierarchy {
+        detections = expand_detections(&Hierarchy::read(path)?, &truth, &detections)?;
+    }
     // A folder that is still to be made has no ending.
     let by_ending =
         || if output.extension().is_none() { ResultsFormat::Yolo } else { ResultsFormat::detect(output) };

@@ -35,11 +35,13 @@ pub fn run(command: &Data, printer: &Printer) -> anyhow::Result<Outcome> {
 /// Opens a data set of any format, a large COCO or LVIS file with its index if wanted; says so when an index is written.
 pub fn open(
     path: &Path,
+    part: Option<&str>,
     images: Option<&Path>,
     no_index: bool,
     printer: &Printer,
 ) -> anyhow::Result<AnnotationSet> {
-    let options = ReadOptions { images: images.map(Path::to_owned), ..Default::default() };
+    let (part, images) = (part.map(str::to_owned), images.map(Path::to_owned));
+    let options = ReadOptions { part, images, ..Default::default() };
     if !matches!(DataFormat::detect(path)?, DataFormat::Coco | DataFormat::Lvis) {
         return Ok(AnnotationSet::open(path, &options)?);
     }

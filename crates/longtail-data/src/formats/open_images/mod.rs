@@ -10,12 +10,14 @@
 //! | image label of a machine | nothing |
 //! | class description | name; the field `label` has `/m/…` |
 //!
-//! Classes that nobody verified in an image are neither trained against nor scored, which is what LVIS layout says.
+//! Classes that nobody verified in an image are not scored, which is what LVIS layout says.
 
 mod files;
 mod reader;
+mod tables;
 mod writer;
 
 pub(crate) use files::is_boxes_table;
 pub(crate) use reader::read;
+pub use tables::OpenImagesTables;
 pub(crate) use writer::write;

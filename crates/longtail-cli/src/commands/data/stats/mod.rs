@@ -20,7 +20,8 @@ const PAIRS: usize = 8;
 
 /// Prints counts of images, boxes and classes.
 pub fn run(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> {
-    let set = open(&arguments.annotations, arguments.images.as_deref(), arguments.no_index, printer)?;
+    let (part, images) = (arguments.part.as_deref(), arguments.images.as_deref());
+    let set = open(&arguments.annotations, part, images, arguments.no_index, printer)?;
     let statistics = Statistics::of(&set);
     let missing = arguments.images.as_ref().map(|folder| {
         let folder = ImageFolder::new(folder);
