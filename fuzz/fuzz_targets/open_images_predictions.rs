@@ -22,8 +22,8 @@ fn read(bytes: &[u8]) -> Result<(Vec<Row>, u64), String> {
 
 fuzz_target!(|bytes: &[u8]| {
     let header = b"ImageID,LabelName,Score,XMin,XMax,YMin,YMax";
-    let fast = read(&[header, b"\n", bytes].concat());
+    let fast = read(&[header.as_slice(), b"\n", bytes].concat());
     // Quotes in the first line lead to the thorough reader.
-    let thorough = read(&[b"\"ImageID\"", &header[7..], b"\n", bytes].concat());
+    let thorough = read(&[b"\"ImageID\"".as_slice(), &header[7..], b"\n", bytes].concat());
     assert_eq!(fast, thorough);
 });

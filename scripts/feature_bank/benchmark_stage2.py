@@ -26,7 +26,8 @@ def main():
     last = len(recipe["stages"]) - 1
     batch = recipe["stages"][last]["batch_size"]
     steps = -(-images // batch)
-    work = pathlib.Path(tempfile.mkdtemp())
+    folder = tempfile.TemporaryDirectory()
+    work = pathlib.Path(folder.name)
 
     def call(*parts):
         began = time.perf_counter()

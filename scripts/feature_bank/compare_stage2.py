@@ -29,7 +29,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("longtail")
     parser.add_argument("runs", nargs="+", type=pathlib.Path)
-    parser.add_argument("--views", default="1")
+    parser.add_argument("--views", help="default: 2, plain and mirrored, where the recipe mirrors images, else 1")
     parser.add_argument("--precision", default="f16")
     parser.add_argument("--truth", default="lvis")
     arguments = parser.parse_args()
@@ -39,10 +39,12 @@ def main():
         recipe = tomllib.loads((run / "config.toml").read_text())
         results = json.loads((run / "results.json").read_text())
         stage = recipe["stages"][-1]
-        work = pathlib.Path(tempfile.mkdtemp())
+        folder = tempfile.TemporaryDirectory()
+        work = pathlib.Path(folder.name)
         bank = work / "bank"
+        views = arguments.views or (2 if recipe["transform"]["horizontal_flip"] > 0 else 1)
         # All training images, as the run had them.
-        call("features", "extract", run, "--out", bank, "--views", arguments.views, "--precision", arguments.precision,
+        call("features", "extract", run, "--out", bank, "--views", views, "--precision", arguments.precision,
              "--holdout", 0, "--seed", recipe["seed"])
         optimizer = {"kind": "sgd", **stage["optimizer"]}
         for classifier in stage["classifiers"]:
@@ -60,6 +62,7 @@ def main():
             whole = next(c for c in results["classifiers"] if c["name"] == name and c["stage"] == stage["name"])
             through.setdefault(name, []).append(whole["reports"][arguments.truth]["metrics"])
             from_bank.setdefault(name, []).append(found)
+        folder.cleanup()
 
     def cell(values):
         if len(values) == 1:
