@@ -139,9 +139,15 @@ impl HeadRecipe {
             let loss = Self::of(value)?.loss;
             return Ok(Self { loss, name: value.to_owned(), ..self.clone() });
         }
-        let full = match key {
-            "learning_rate" | "weight_decay" | "momentum" => format!("optimizer.{key}"),
-            other => other.to_owned(),
+        let (full, value) = match (key, key.split_once('.')) {
+            ("learning_rate" | "weight_decay" | "momentum", _) => {
+                (format!("optimizer.{key}"), value.to_owned())
+            }
+            // One of two keys: the other one goes.
+            (_, Some((table @ ("length" | "batch"), choice))) => {
+                (table.to_owned(), format!("{{ {choice} = {value} }}"))
+            }
+            _ => (key.to_owned(), value.to_owned()),
         };
         let mut table = toml::Table::try_from(self).map_err(|e| malformed(e.to_string()))?;
         set(&mut table, &format!("{full}={value}"))?;
@@ -224,6 +230,9 @@ mod tests {
         assert_eq!(sgd.learning_rate, 0.1);
         assert_eq!(recipe.with("loss", "bags").unwrap().name, "bags");
         assert_eq!(recipe.with("batch", "{ rois = 64 }").unwrap().batch, BatchRecipe::Rois(64));
+        assert_eq!(recipe.with("batch.rois", "64").unwrap().batch, BatchRecipe::Rois(64));
+        assert_eq!(recipe.with("length.iterations", "9").unwrap().length, Length::Iterations(9));
+        assert_eq!(recipe.with("length.epochs", "1.5").unwrap().length, Length::Epochs(1.5));
         let optimizer = recipe.with("optimizer", "{ kind = \"lbfgs\" }").unwrap().optimizer;
         assert!(matches!(optimizer, OptimizerRecipe::Lbfgs(_)));
         assert!(HeadRecipe::of("nothing").unwrap_err().to_string().contains("softmax-cross-entropy"));
