@@ -249,8 +249,7 @@ impl RoiTargets {
         if logits.len() != self.len() * outputs {
             return Err(LossError::LogitsLength { found: logits.len(), rows: self.len(), outputs });
         }
-        // 0 · z is 0, or NaN where z is infinite or NaN.
-        if crate::numerics::vectorised(|| crate::numerics::sum_of(logits, |z| z * 0.0)) != 0.0 {
+        if !crate::numerics::all_finite(logits) {
             let bad = logits.iter().position(|z| !z.is_finite());
             if let Some(place) = bad {
                 let (row, column) = (place / outputs, place % outputs);
