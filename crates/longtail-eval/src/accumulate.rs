@@ -23,16 +23,16 @@ impl Curves {
     ///
     /// Recall grows, and precision can peak, only where a detection is right; so the rows in between need no more
     /// than their number.
-    pub fn of(rows: &[Matched], area: usize, countable: u64) -> Self {
+    pub fn of(rows: &[&Matched], area: usize, countable: u64) -> Self {
         Self::build(rows, area, countable, Vec::new())
     }
 
     /// The same with the scores.
-    pub fn with_scores(rows: &[Matched], area: usize, countable: u64) -> Self {
+    pub fn with_scores(rows: &[&Matched], area: usize, countable: u64) -> Self {
         Self::build(rows, area, countable, vec![[0.0; RECALL_COUNT]; IOU_COUNT])
     }
 
-    fn build(rows: &[Matched], area: usize, countable: u64, scores: Vec<[f64; RECALL_COUNT]>) -> Self {
+    fn build(rows: &[&Matched], area: usize, countable: u64, scores: Vec<[f64; RECALL_COUNT]>) -> Self {
         let mut curves =
             Self { precision: [[0.0; RECALL_COUNT]; IOU_COUNT], recall: [0.0; IOU_COUNT], scores };
         // Precision and row of each right detection, by threshold.

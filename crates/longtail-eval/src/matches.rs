@@ -158,11 +158,12 @@ impl<'a> ByClass<'a> {
     }
 }
 
-/// Copies of rows by descending score, ties as they were; of each image and class the first `per_cell`. Side by side they are
-/// sorted and gone through faster than where they lie.
-pub(crate) fn sorted<'a>(rows: impl Iterator<Item = &'a Matched>, per_cell: Option<usize>) -> Vec<Matched> {
-    let rows = rows.copied();
-    let mut rows: Vec<Matched> = match per_cell {
+/// Rows by descending score, ties as they were; of each image and class the first `per_cell`.
+pub(crate) fn sorted<'a>(
+    rows: impl Iterator<Item = &'a Matched>,
+    per_cell: Option<usize>,
+) -> Vec<&'a Matched> {
+    let mut rows: Vec<&Matched> = match per_cell {
         None => rows.collect(),
         Some(cap) => {
             let (mut cell, mut seen) = ((UNKNOWN, UNKNOWN), 0);
