@@ -230,3 +230,12 @@ fn wrong_parquet_tables_are_named() {
         says(&path, &["d.parquet", "is the file whole?"]);
     }
 }
+
+/// Found by fuzzing: a column whose dictionary is missing, at which the library panics.
+#[test]
+fn a_table_that_the_library_panics_at_is_an_error() {
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/parquet/damaged_dictionary.parquet");
+    let error = read_detections(&path).unwrap_err().to_string();
+    assert!(error.contains("damaged_dictionary.parquet") && error.contains("is the file whole?"), "{error}");
+}
