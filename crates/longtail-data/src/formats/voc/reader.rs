@@ -147,15 +147,26 @@ fn set_lists(root: &Path) -> Vec<(String, PathBuf)> {
     lists
 }
 
-/// Names of a list; `name 1` and `name -1` say whether the image holds a class.
+/// The name in a line of a list; `name 1` and `name -1` say whether the image holds a class.
+fn name_in(line: &str) -> &str {
+    match line.rsplit_once([' ', '\t']) {
+        Some((name, "1" | "-1" | "0")) => name.trim_end(),
+        _ => line,
+    }
+}
+
+/// Whether a list with a line of this name is read as it.
+pub(super) fn can_be_listed(name: &str) -> bool {
+    // A lone carriage return ends a line, too, once a file is read.
+    !name.contains('\r') && lines(name).map(|(_, line)| name_in(line)).eq([name])
+}
+
+/// Names of a list.
 fn read_set_list(list: &Path) -> Result<Vec<(u64, String)>, DataError> {
     let text = read_text(list)?;
     let mut names = Vec::new();
     for (line, content) in lines(&text) {
-        let name = match content.rsplit_once([' ', '\t']) {
-            Some((name, "1" | "-1" | "0")) => name.trim_end(),
-            _ => content,
-        };
+        let name = name_in(content);
         check_file_name(name)
             .map_err(|reason| DataError::malformed(list, line, format!("the name {name:?} {reason}")))?;
         names.push((line, name.to_owned()));
@@ -243,4 +254,17 @@ fn describe(file: &Path, folders: &Folders, options: &ReadOptions) -> Result<Ima
         }
     };
     Ok(ImageFile { name, size, described })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_a_list_would_read_otherwise_are_told() {
+        assert!(["a", "sub/a b", "a 2", "a-1", "a\tb"].into_iter().all(can_be_listed));
+        assert!(
+            ["a\rb", "a\nb", "a 1", "a\t-1", " a", "a ", ""].into_iter().all(|name| !can_be_listed(name))
+        );
+    }
 }

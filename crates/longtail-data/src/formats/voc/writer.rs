@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use rustc_hash::FxHashMap;
 
+use super::reader::can_be_listed;
 use crate::{
     annotation::{Annotation, ImageRecord},
     document::{Document, Losses, Members, RawJson},
@@ -112,6 +113,10 @@ fn xml_files(
         }
         text.push_str("</annotation>\n");
         let stem = Path::new(&image.file_name).with_extension("").to_string_lossy().into_owned();
+        if !can_be_listed(&stem) {
+            let reason = "cannot stand in a list of names: a line break, a space at an end, or ` 1` after it; rename it";
+            return Err(fail(entry(), reason));
+        }
         if files.insert(stem, text).is_some() {
             return Err(fail(entry(), "another image would have the same XML file; rename one"));
         }
