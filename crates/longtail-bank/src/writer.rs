@@ -60,6 +60,8 @@ impl BankWriter {
                 return Err(BankError::OtherSettings { path: folder.to_owned(), differences });
             }
             if begun.complete {
+                // A kill right after the header was written leaves the list.
+                remove_journal(folder)?;
                 return Err(BankError::Exists { path: folder.to_owned() });
             }
             remove_temporary(folder, is_ours)?;
@@ -67,10 +69,7 @@ impl BankWriter {
         } else {
             remove_temporary(folder, is_ours)?;
             // A list without its header speaks of shards of who knows which settings.
-            let journal = folder.join(JOURNAL);
-            if journal.exists() {
-                fs::remove_file(&journal).map_err(BankError::io("remove", &journal))?;
-            }
+            remove_journal(folder)?;
             write_json(&path, &header)?;
         }
         Ok(Self { folder: folder.to_owned(), header, done, _lock: lock })
@@ -154,6 +153,14 @@ pub(crate) fn read_header(path: &Path) -> Result<Header, BankError> {
         serde_json::from_slice(&text).map_err(|e| refused(format!("is no header of a feature bank: {e}")))?;
     header.check().map_err(refused)?;
     Ok(header)
+}
+
+fn remove_journal(folder: &Path) -> Result<(), BankError> {
+    let journal = folder.join(JOURNAL);
+    match fs::remove_file(&journal) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BankError::io("remove", &journal)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// How many shards a bank that was begun has whole.
