@@ -93,10 +93,6 @@ impl Plan {
                     Some([width, height]) => box_kind(&annotation.bbox, *width, *height),
                 }
             };
-            let twin = || {
-                let twin = *boxes.get(&identity(annotation))?;
-                entries.same_but_id(twin, place)?.then_some(twin)
-            };
             match wrong {
                 None | Some(Kind::BoxReachesOut) => {}
                 Some(kind) => {
@@ -104,16 +100,24 @@ impl Plan {
                     continue;
                 }
             }
-            if let Some(twin) = twin() {
-                let action = format!("left out: it repeats annotation {}", set.annotations[twin].id);
-                self.drop_annotation(place, Kind::BoxTwice, entry(), action);
-                continue;
-            }
-            boxes.entry(identity(annotation)).or_insert(place);
+            let clip_to = sizes.get(&annotation.image_id).filter(|_| wrong == Some(Kind::BoxReachesOut));
             let mut new = annotation.clone();
-            let mut members = Vec::new();
-            if let (Some(Kind::BoxReachesOut), Some(&size)) = (wrong, sizes.get(&annotation.image_id)) {
+            if let Some(&size) = clip_to {
                 clip(&mut new, size);
+            }
+            // Boxes can be the same only once they are clipped.
+            if let Some(&(twin, area, clipped)) = boxes.get(&identity(&new)) {
+                let changed = clipped || clip_to.is_some();
+                let members: &[&str] = if changed { &["id", "bbox", "area"] } else { &["id"] };
+                if entries.same_but(members, twin, place) == Some(true) && (!changed || area == new.area) {
+                    let action = format!("left out: it repeats annotation {}", set.annotations[twin].id);
+                    self.drop_annotation(place, Kind::BoxTwice, entry(), action);
+                    continue;
+                }
+            }
+            boxes.entry(identity(&new)).or_insert((place, new.area, clip_to.is_some()));
+            let mut members = Vec::new();
+            if clip_to.is_some() {
                 members.push(("bbox", json(&new.bbox)));
                 if let Some(area) = new.area.filter(|_| new.area != annotation.area) {
                     members.push(("area", json(&area)));

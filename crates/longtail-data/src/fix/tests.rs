@@ -112,3 +112,24 @@ fn lists_that_lose_all_or_their_ends_stay_lists() {
         fs::remove_file(&target).unwrap();
     }
 }
+
+/// Found by fuzzing: two boxes of which one repeats the other once both are clipped to the image.
+#[test]
+fn boxes_that_are_the_same_once_clipped_are_repaired_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let [source, once, twice] = ["a.json", "b.json", "c.json"].map(|name| folder.path().join(name));
+    let text = r#"{"images": [{"id": 1, "width": 20, "height": 10, "file_name": "a.jpg"}], "annotations": [
+        {"id": 1, "image_id": 1, "category_id": 1, "bbox": [12, 2, 11, 4], "area": 44, "iscrowd": 0},
+        {"id": 2, "image_id": 1, "category_id": 1, "bbox": [12, 2, 50, 4], "area": 200, "iscrowd": 0},
+        {"id": 3, "image_id": 1, "category_id": 1, "bbox": [12, 2, 8, 4], "area": 32, "iscrowd": 0},
+        {"id": 4, "image_id": 1, "category_id": 1, "bbox": [12, 2, 50, 4], "area": 7, "iscrowd": 0},
+        {"id": 5, "image_id": 1, "category_id": 1, "bbox": [12, 2, 60, 4], "area": 240, "iscrowd": 1}
+        ], "categories": [{"id": 1, "name": "a"}]}"#;
+    fs::write(&source, text).unwrap();
+    let changes = fix(&source, &BTreeMap::new(), &once).unwrap();
+    let twins: Vec<&str> =
+        changes.iter().filter(|c| c.kind == Kind::BoxTwice).map(|c| c.entry.as_str()).collect();
+    // The fourth has another area, the fifth another flag.
+    assert_eq!(twins, ["annotation 2", "annotation 3"]);
+    assert_eq!(fix(&once, &BTreeMap::new(), &twice).unwrap(), []);
+}

@@ -91,12 +91,12 @@ impl<'a> Entries<'a> {
         Some(Self { bytes, images: list("images")?, annotations: list("annotations")? })
     }
 
-    /// Whether two annotations say the same but for their ids.
-    pub fn same_but_id(&self, a: usize, b: usize) -> Option<bool> {
+    /// Whether two annotations say the same but for some members.
+    pub fn same_but(&self, left_out: &[&str], a: usize, b: usize) -> Option<bool> {
         let members = |place: usize| {
             let span = self.annotations.get(place)?;
             let mut members = Walk::new(self.bytes, span.start).members()?;
-            members.retain(|(name, _)| name != "id");
+            members.retain(|(name, _)| !left_out.contains(&name.as_str()));
             members.sort_by(|a, b| a.0.cmp(&b.0));
             Some(members)
         };
