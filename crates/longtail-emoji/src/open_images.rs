@@ -105,20 +105,10 @@ impl World {
             let image_id: Arc<str> = Self::open_images_id(split, index).into();
             for (label, corners, group) in boxes_of(objects) {
                 let [x_min, y_min, x_max, y_max] = corners.map(|corner| f64::from(corner) / side);
+                let (label, corners) = (names[label as usize][0].clone(), [x_min, x_max, y_min, y_max]);
                 boxes.push(OpenImagesBox {
-                    image_id: image_id.clone(),
-                    label: names[label as usize][0].clone(),
-                    source: None,
                     confidence: Some(1.0),
-                    x_min,
-                    x_max,
-                    y_min,
-                    y_max,
-                    is_occluded: None,
-                    is_truncated: None,
-                    is_group_of: Some(group),
-                    is_depiction: None,
-                    is_inside: None,
+                    ..OpenImagesBox::new(image_id.clone(), label, corners, group)
                 });
             }
             let present: BTreeSet<u32> = objects.iter().map(|object| object.label).collect();

@@ -110,15 +110,8 @@ impl Groups {
         let of_image = groups(&pictures);
         let mut sizes = vec![0_usize; of_image.len()];
         of_image.iter().for_each(|&group| sizes[group] += 1);
-        // Groups are numbered by their first image; every other number is left out.
-        let mut numbers = vec![0; of_image.len()];
-        let mut count = 0;
-        for (place, _) in sizes.iter().enumerate().filter(|(_, size)| **size > 0) {
-            numbers[place] = count;
-            count += 1;
-        }
-        let alone = sizes.iter().filter(|size| **size == 1).count();
-        Ok(Self { of_image: of_image.into_iter().map(|group| numbers[group]).collect(), count, alone })
+        let key = |group: usize| (sizes[group] > 1).then(|| group.to_string());
+        Ok(Self::of_keys(of_image.iter().map(|&group| key(group))))
     }
 
     /// Groups of a table with the columns `file_name` and `group`.

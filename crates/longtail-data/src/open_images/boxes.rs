@@ -3,10 +3,10 @@
 use std::{path::Path, sync::Arc};
 
 use super::table::{Names, Table, write_rows};
-use crate::error::DataError;
+use crate::{annotation::ImageRecord, error::DataError};
 
 /// A row of a boxes file.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct OpenImagesBox {
     /// `ImageID`.
     pub image_id: Arc<str>,
@@ -34,6 +34,38 @@ pub struct OpenImagesBox {
     pub is_depiction: Option<bool>,
     /// `IsInside`: seen from inside, such as a car from its seat.
     pub is_inside: Option<bool>,
+}
+
+impl OpenImagesBox {
+    /// A box of which nothing else is known, by x min, x max, y min and y max as shares of the image's sides.
+    pub fn new(
+        image_id: Arc<str>,
+        label: Arc<str>,
+        [x_min, x_max, y_min, y_max]: [f64; 4],
+        is_group_of: bool,
+    ) -> Self {
+        Self {
+            image_id,
+            label,
+            x_min,
+            x_max,
+            y_min,
+            y_max,
+            is_group_of: Some(is_group_of),
+            ..Self::default()
+        }
+    }
+}
+
+/// `ImageID` of an image: its name without folder and ending.
+pub fn image_id(image: &ImageRecord) -> &str {
+    let name = image.file_name.rsplit('/').next().unwrap_or(&image.file_name);
+    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+}
+
+/// x min, x max, y min and y max as shares of the image's sides, of x, y, width and height in pixels.
+pub fn relative_corners([x, y, w, h]: [f64; 4], [width, height]: [f64; 2]) -> [f64; 4] {
+    [x / width, (x + w) / width, y / height, (y + h) / height]
 }
 
 /// Names of the flags, in the published order.

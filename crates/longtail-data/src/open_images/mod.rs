@@ -21,7 +21,7 @@ pub mod labels;
 pub mod predictions;
 mod table;
 
-pub use boxes::{OpenImagesBox, read_boxes, write_boxes};
+pub use boxes::{OpenImagesBox, image_id, read_boxes, relative_corners, write_boxes};
 pub use classes::{OpenImagesClass, read_classes, write_class_descriptions, write_labelmap};
 pub use expansion::{ExpandedRows, TableKind, expand_boxes, expand_file, expand_image_labels, is_expanded};
 pub use hierarchy::{Hierarchy, HierarchyNode};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use longtail_data::{
-    AnnotationSet, ImageRecord, Layout,
-    open_images::{ImageLabel, OpenImagesBox, OpenImagesClass, Prediction},
+    AnnotationSet, Layout,
+    open_images::{ImageLabel, OpenImagesBox, OpenImagesClass, Prediction, image_id, relative_corners},
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -66,22 +66,9 @@ impl OpenImagesSet {
             let what = format!("annotation {}", annotation.id);
             let (image_id, size) = image_of(annotation.image_id, &what)?;
             boxed.insert((annotation.image_id, annotation.category_id));
-            let [x_min, x_max, y_min, y_max] = relative(annotation.bbox, *size);
-            boxes.push(OpenImagesBox {
-                image_id: image_id.clone(),
-                label: class_of(annotation.category_id, &what)?,
-                source: None,
-                confidence: None,
-                x_min,
-                x_max,
-                y_min,
-                y_max,
-                is_occluded: None,
-                is_truncated: None,
-                is_group_of: Some(annotation.iscrowd),
-                is_depiction: None,
-                is_inside: None,
-            });
+            let (corners, label) =
+                (relative_corners(annotation.bbox, *size), class_of(annotation.category_id, &what)?);
+            boxes.push(OpenImagesBox::new(image_id.clone(), label, corners, annotation.iscrowd));
         }
         let mut labels = Vec::new();
         for image in &set.images {
@@ -134,7 +121,7 @@ impl OpenImagesSet {
             let Detection { image_id, category_id, bbox, score } = *detection;
             let image = self.images.get(&image_id).ok_or_else(|| fail("image_id", image_id, "image"))?;
             let class = self.classes.get(&category_id);
-            let [x_min, x_max, y_min, y_max] = relative(bbox, image.1);
+            let [x_min, x_max, y_min, y_max] = relative_corners(bbox, image.1);
             batch.push(Prediction {
                 image_id: &image.0,
                 label: class.ok_or_else(|| fail("category_id", category_id, "category"))?,
@@ -148,15 +135,4 @@ impl OpenImagesSet {
         predictions.extend(&batch)?;
         Ok(OpenImagesEvaluation::new(&predictions, 1.0)?.report(bins))
     }
-}
-
-/// The file's name without folder and ending.
-fn image_id(image: &ImageRecord) -> &str {
-    let name = image.file_name.rsplit('/').next().unwrap_or(&image.file_name);
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
-}
-
-/// x min, x max, y min and y max as shares of the image's sides, of x, y, width and height in pixels.
-fn relative([x, y, w, h]: [f64; 4], [width, height]: [f64; 2]) -> [f64; 4] {
-    [x / width, (x + w) / width, y / height, (y + h) / height]
 }

@@ -5,7 +5,10 @@
 
 use std::path::Path;
 
-use longtail_data::{Document, LabelMap, RawJson, open_images::Hierarchy};
+use longtail_data::{
+    Document, LabelMap, RawJson,
+    open_images::{Hierarchy, relative_corners},
+};
 use rustc_hash::FxHashMap;
 
 use super::{Stems, fail, named, number, read_text, size, stem};
@@ -115,9 +118,7 @@ pub(super) fn write(path: &Path, truth: &Document, detections: &[Detection]) -> 
         let mut writer = csv::Writer::from_writer(out);
         writer.write_record(["ImageID", "LabelName", "Score", "XMin", "XMax", "YMin", "YMax"])?;
         for detection in &named {
-            let [width, height] = size(detection.image);
-            let [x, y, w, h] = detection.bbox;
-            let corners = [x / width, (x + w) / width, y / height, (y + h) / height];
+            let corners = relative_corners(detection.bbox, size(detection.image));
             let image = stem(&detection.image.file_name);
             let mut row =
                 vec![image.to_owned(), names[detection.label as usize].clone(), detection.score.to_string()];

@@ -3,6 +3,8 @@
 // Every test file compiles its own copy and uses a part of it.
 #![allow(dead_code)]
 
+pub mod open_images;
+
 use longtail_data::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout};
 use longtail_eval::Detection;
 

@@ -15,8 +15,8 @@ use crate::{
         place::place_images,
     },
     open_images::{
-        ImageLabel, OpenImagesBox, OpenImagesClass, read_classes, write_boxes, write_class_descriptions,
-        write_image_labels,
+        ImageLabel, OpenImagesBox, OpenImagesClass, image_id, read_classes, relative_corners, write_boxes,
+        write_class_descriptions, write_image_labels,
     },
 };
 
@@ -153,35 +153,23 @@ fn rows(
     Ok((boxes, image_labels))
 }
 
-/// The name without folder and ending.
-fn image_id(image: &ImageRecord) -> &str {
-    let name = base_name(&image.file_name);
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
-}
-
 fn row(
     id: &Arc<str>,
     label: &Arc<str>,
-    [x, y, w, h]: [f64; 4],
+    bbox: [f64; 4],
     group: bool,
     image: &ImageRecord,
     members: &Members,
 ) -> OpenImagesBox {
-    let (width, height) = (f64::from(image.width), f64::from(image.height));
+    let size = [f64::from(image.width), f64::from(image.height)];
     let flag = |name: &str| members.get(name).and_then(RawJson::flag);
     OpenImagesBox {
-        image_id: id.clone(),
-        label: label.clone(),
         source: members.get("source").and_then(RawJson::text).map(Into::into),
         confidence: Some(1.0),
-        x_min: x / width,
-        x_max: (x + w) / width,
-        y_min: y / height,
-        y_max: (y + h) / height,
         is_occluded: flag("occluded"),
         is_truncated: flag("truncated"),
-        is_group_of: Some(group),
         is_depiction: flag("depiction"),
         is_inside: flag("inside"),
+        ..OpenImagesBox::new(id.clone(), label.clone(), relative_corners(bbox, size), group)
     }
 }
