@@ -1,6 +1,8 @@
 //! The binary from the outside: a world exported, checked, trained on, predicted, scored and reported; and what it says
 //! and leaves behind when something is wrong.
 
+mod common;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -13,7 +15,9 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A detector as small as they get on files; `FOLDER` stands for the exported world.
+use common::{DETECTOR, assert_says, output, succeed};
+
+/// Two short stages on files; `FOLDER` stands for the exported world.
 const RECIPE: &str = r#"
 name = "tiny"
 workers = 1
@@ -26,12 +30,6 @@ train_images = "FOLDER"
 validation_annotations = "FOLDER/lvis_val.json"
 [transform]
 resize = { kind = "short-side", short = 64, max = 96 }
-[detector]
-fpn_channels = 8
-backbone = { layout = "resnet18", width = 4, stem = "compact", normalization = "batch", frozen_stages = 0 }
-anchors = { scale = 4.0 }
-rpn = { samples = 16, pre_nms_train = 50, post_nms_train = 30, pre_nms_test = 30, post_nms_test = 15 }
-roi_head = { samples = 16, hidden = 16, canonical_size = 112.0, class_agnostic = true }
 [[stages]]
 name = "representation"
 train = "all"
@@ -48,33 +46,12 @@ optimizer = { learning_rate = 0.01 }
 classifiers = [{ name = "ACSL", loss = { kind = "acsl" } }]
 "#;
 
-fn longtail(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_longtail"));
-    command.args(arguments);
-    command
-}
-
-fn output(arguments: &[&str]) -> Output {
-    longtail(arguments).output().unwrap()
+fn recipe(folder: &str) -> String {
+    RECIPE.replace("FOLDER", folder) + DETECTOR
 }
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
-}
-
-/// Standard error has every part, and is no panic.
-fn assert_says(output: &Output, parts: &[&str]) {
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(!text.contains("panicked"), "{text}");
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in `{text}`");
-    }
-}
-
-fn succeed(arguments: &[&str]) -> String {
-    let output = output(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A world as files, its recipe, and a finished run.
@@ -88,7 +65,7 @@ impl Project {
         let project = Self { folder };
         let (world, run) = (project.path("world"), project.path("run"));
         succeed(&["emoji", "export", &world, "--classes", "4", "--images", "160", "--image-size", "64"]);
-        project.write_recipe("recipe.toml", &RECIPE.replace("FOLDER", "world"));
+        project.write_recipe("recipe.toml", &recipe("world"));
         succeed(&["train", &project.path("recipe.toml"), "--out", &run]);
         project
     }
@@ -390,7 +367,7 @@ fn a_set_with_empty_images_dots_and_strips_trains() {
     let set = serde_json::json!({"images": images, "annotations": annotations, "categories": categories});
     fs::write(format!("{folder}/lvis_train.json"), set.to_string()).unwrap();
     fs::write(format!("{folder}/lvis_val.json"), set.to_string()).unwrap();
-    let recipe = project.write_recipe("odd.toml", &RECIPE.replace("FOLDER", "odd"));
+    let recipe = project.write_recipe("odd.toml", &recipe("odd"));
     let out = project.path("odd-run");
     let found = output(&["train", &recipe, "--out", &out]);
     assert_eq!(code(&found), 0, "{}", String::from_utf8_lossy(&found.stderr));

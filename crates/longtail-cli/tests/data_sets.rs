@@ -1,33 +1,18 @@
 //! Data sets converted, joined, split, cut down and filtered by the binary, and trained on and scored in other formats.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+mod common;
+
+use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_longtail")).args(arguments).output().unwrap()
-}
+use common::{output, refuses};
 
 fn succeed(arguments: &[&str]) -> (String, String) {
-    let output = run(arguments);
+    let output = output(arguments);
     let (out, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success(), "{arguments:?}: {error}");
     (out, error)
-}
-
-/// Exit code 2, and every part on standard error.
-fn refused(arguments: &[&str], parts: &[&str]) {
-    let output = run(arguments);
-    let error = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
-    assert!(!error.contains("panicked"), "{error}");
-    for part in parts {
-        assert!(error.contains(part), "`{part}` is not in `{error}`");
-    }
 }
 
 /// 40 images of 3 classes with 40, 20 and 2 boxes, with pictures.
@@ -114,11 +99,11 @@ fn a_set_goes_through_every_format_and_losses_are_listed() {
         value
     };
     assert_eq!(annotations(&folder.path().join("again.json")), annotations(Path::new(&set)));
-    refused(&["data", "convert", &set, &at("set.csv")], &["set.csv", "--force"]);
-    refused(&["data", "convert", &set, &at("somewhere")], &["somewhere", "--to"]);
-    refused(&["data", "convert", &set, &at("new.csv"), "--place-images", "link"], &["--images"]);
-    refused(&["data", "convert", &at("none"), &at("new.csv")], &["none"]);
-    refused(&["data", "convert", &set, &at("new.csv"), "--from", "yolo"], &["set.json"]);
+    refuses(&["data", "convert", &set, &at("set.csv")], &["set.csv", "--force"]);
+    refuses(&["data", "convert", &set, &at("somewhere")], &["somewhere", "--to"]);
+    refuses(&["data", "convert", &set, &at("new.csv"), "--place-images", "link"], &["--images"]);
+    refuses(&["data", "convert", &at("none"), &at("new.csv")], &["none"]);
+    refuses(&["data", "convert", &set, &at("new.csv"), "--from", "yolo"], &["set.json"]);
 }
 
 #[test]
@@ -136,15 +121,15 @@ fn sets_are_split_merged_cut_and_filtered() {
         (30, 10)
     );
     succeed(&["data", "split", &set, &at("yolo"), "--to", "yolo", "--group-by", r"^(video\d)"]);
-    refused(&["data", "stats", &at("yolo")], &["yolo", "several parts", "--part"]);
-    refused(&["data", "split", &set, &at("parts")], &["train.json", "exists already"]);
-    refused(&["data", "split", &set, &at("other"), "--shares", "a=0.5,b=0.6"], &["sum to 1"]);
-    refused(&["data", "split", &set, &at("other"), "--group-by", "("], &["no regular expression"]);
+    refuses(&["data", "stats", &at("yolo")], &["yolo", "several parts", "--part"]);
+    refuses(&["data", "split", &set, &at("parts")], &["train.json", "exists already"]);
+    refuses(&["data", "split", &set, &at("other"), "--shares", "a=0.5,b=0.6"], &["sum to 1"]);
+    refuses(&["data", "split", &set, &at("other"), "--group-by", "("], &["no regular expression"]);
     let (report, _) =
         succeed(&["data", "merge", &train, &val, "--out", &at("whole.json"), "--format", "json"]);
     let report: Value = serde_json::from_str(&report).unwrap();
     assert_eq!((&report["images"], &report["renumbered_images"]), (&json!(40), &json!(0)));
-    refused(&["data", "merge", &set, &train, "--out", &at("x.json")], &["video", "join", "prefix"]);
+    refuses(&["data", "merge", &set, &train, "--out", &at("x.json")], &["video", "join", "prefix"]);
     let (_, talk) = succeed(&["data", "subset", &set, &at("lt.json"), "--long-tail", "10"]);
     assert!(talk.contains("of 3 classes have exactly"), "{talk}");
     let lt = read(&folder.path().join("lt.json"));
@@ -154,8 +139,8 @@ fn sets_are_split_merged_cut_and_filtered() {
     let (table, _) =
         succeed(&["data", "subset", &set, &at("few.json"), "--counts", &counts, "--format", "csv"]);
     assert!(table.contains("cow,40,10,10"), "{table}");
-    refused(&["data", "subset", &set, &at("y.json")], &["--classes"]);
-    refused(&["data", "subset", &set, &at("y.json"), "--classes", "horse"], &["`horse`"]);
+    refuses(&["data", "subset", &set, &at("y.json")], &["--classes"]);
+    refuses(&["data", "subset", &set, &at("y.json"), "--classes", "horse"], &["`horse`"]);
     let (table, _) =
         succeed(&["data", "filter", &set, &at("f.json"), "--except-classes", "cow", "--no-empty-images"]);
     assert!(table.contains("of other classes"), "{table}");

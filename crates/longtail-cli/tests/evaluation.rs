@@ -1,35 +1,15 @@
 //! `longtail eval` and `longtail compare` from the outside.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+mod common;
+
+use std::{fs, path::Path};
 
 use serde_json::Value;
 
+use common::{output, refuses, succeed};
+
 fn fixture(name: &str) -> String {
     format!("{}/../longtail-eval/tests/fixtures/lvis/{name}", env!("CARGO_MANIFEST_DIR"))
-}
-
-fn output(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_longtail")).args(arguments).output().unwrap()
-}
-
-fn succeed(arguments: &[&str]) -> String {
-    let output = output(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// It ends with 2, and standard error has every part.
-fn fails(arguments: &[&str], parts: &[&str]) {
-    let output = output(arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{text}");
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in `{text}`");
-    }
 }
 
 /// `eval` of the fixture with more arguments.
@@ -59,8 +39,8 @@ fn parts_are_joined_to_the_same_output() {
     let (mut whole, joined) = (json(&eval("lvis", &ties, &[])), json(&merge));
     whole["provenance"].as_object_mut().unwrap().remove("detections");
     assert_eq!(joined, whole);
-    fails(&["eval", "--merge", &merge[2]], &["2/2 missing"]);
-    fails(&["eval", "--merge", &ties], &["dt_b_score_ties.json", "no part of an evaluation"]);
+    refuses(&["eval", "--merge", &merge[2]], &["2/2 missing"]);
+    refuses(&["eval", "--merge", &ties], &["dt_b_score_ties.json", "no part of an evaluation"]);
 }
 
 #[test]
@@ -97,7 +77,7 @@ fn caps_and_protocols_change_what_is_counted() {
     assert!(ap("lvis-pooled", &[]) != all);
     let fails_with = |protocol, more: &[&str], part: &str| {
         let arguments = eval(protocol, &ties, more);
-        fails(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[part]);
+        refuses(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[part]);
     };
     fails_with("lvis-fixed", &["--max-detections", "9"], "has its own cap");
     fails_with("lvis", &["--max-detections", "0"], "no cap");
@@ -113,7 +93,7 @@ fn files_that_are_something_else_are_named() {
     let truth = fixture("gt_val100_boxes.json");
     let fails_with = |detections: &str, parts: &[&str]| {
         let arguments = eval("lvis", detections, &[]);
-        fails(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), parts);
+        refuses(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), parts);
     };
     fails_with(&truth, &["gt_val100_boxes.json", "ground truth"]);
     let folder = tempfile::tempdir().unwrap();
@@ -124,7 +104,7 @@ fn files_that_are_something_else_are_named() {
     let missing = Path::new(&file).with_file_name("none.json").display().to_string();
     fails_with(&missing, &["cannot read", "none.json"]);
     let ties = fixture("dt_b_score_ties.json");
-    fails(
+    refuses(
         &["eval", "--protocol", "lvis", "--ground-truth", &ties, "--detections", &ties],
         &["dt_b_score_ties.json"],
     );

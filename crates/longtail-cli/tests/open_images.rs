@@ -1,17 +1,13 @@
 //! Open Images files from the outside.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output},
-};
+mod common;
+
+use std::{fs, path::Path, process::Output};
+
+use common::output_in;
 
 const TREE: &str =
     r#"{"LabelName": "a", "Subcategory": [{"LabelName": "b", "Subcategory": [{"LabelName": "c"}]}]}"#;
-
-fn output(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_longtail")).current_dir(folder).args(arguments).output().unwrap()
-}
 
 #[test]
 fn boxes_are_repeated_for_ancestors() {
@@ -19,14 +15,14 @@ fn boxes_are_repeated_for_ancestors() {
     fs::write(folder.path().join("tree.json"), TREE).unwrap();
     fs::write(folder.path().join("in.csv"), "ImageID,LabelName,XMin,XMax,YMin,YMax\n1,c,0,1,0,1\n").unwrap();
     let arguments = ["data", "expand-hierarchy", "--hierarchy", "tree.json", "in.csv", "out.csv"];
-    let done = output(folder.path(), &arguments);
+    let done = output_in(folder.path(), &arguments);
     let talk = String::from_utf8(done.stderr).unwrap();
     assert!(done.status.success() && talk.contains("1 boxes became 2 in out.csv"), "{talk}");
     let expected = "ImageID,LabelName,XMin,XMax,YMin,YMax\n1,c,0,1,0,1\n1,b,0,1,0,1\n";
     assert_eq!(fs::read_to_string(folder.path().join("out.csv")).unwrap(), expected);
 
     fs::write(folder.path().join("in.csv"), "ImageID,LabelName,XMin,XMax,YMin,YMax\n1,x,0,1,0,1\n").unwrap();
-    let failed = output(folder.path(), &arguments);
+    let failed = output_in(folder.path(), &arguments);
     let talk = String::from_utf8(failed.stderr).unwrap();
     assert_eq!(failed.status.code(), Some(2));
     assert!(talk.contains("in.csv, line 2: `LabelName` is `x`"), "{talk}");
@@ -70,7 +66,7 @@ const EVAL: [&str; 9] = [
 ];
 
 fn eval(folder: &Path, more: &[&str]) -> Output {
-    output(folder, &EVAL.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
+    output_in(folder, &EVAL.into_iter().chain(more.iter().copied()).collect::<Vec<_>>())
 }
 
 fn json(output: Output) -> serde_json::Value {
@@ -102,12 +98,12 @@ fn predictions_are_scored_with_and_without_expansion() {
     // Expanding beforehand is the same.
     for (from, to) in [("boxes.csv", "more-boxes.csv"), ("labels.csv", "more-labels.csv")] {
         let arguments = ["data", "expand-hierarchy", "--hierarchy", "tree.json", from, to];
-        assert!(output(folder.path(), &arguments).status.success());
+        assert!(output_in(folder.path(), &arguments).status.success());
     }
     let mut arguments = EVAL;
     (arguments[4], arguments[8]) = ("more-boxes.csv", "more-labels.csv");
     let arguments = [&arguments[..], &["--classes", "classes.csv", "--format", "json"]].concat();
-    let before = json(output(folder.path(), &arguments));
+    let before = json(output_in(folder.path(), &arguments));
     assert_eq!(
         (&before["metrics"], &before["per_category"]),
         (&expanded["metrics"], &expanded["per_category"])
@@ -126,7 +122,7 @@ fn predictions_are_scored_with_and_without_expansion() {
 fn mistakes_with_open_images_are_named() {
     let folder = animals();
     let fails = |arguments: &[&str], parts: &[&str]| {
-        let output = output(folder.path(), arguments);
+        let output = output_in(folder.path(), arguments);
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{text}");
         for part in parts {
@@ -141,7 +137,7 @@ fn mistakes_with_open_images_are_named() {
     fs::write(folder.path().join("few.csv"), "/m/cat,Cat\n/m/animal,Animal\n").unwrap();
     fails(&with(&["--classes", "few.csv"]), &["boxes.csv", "`/m/dog` is not among the classes"]);
     let arguments = ["data", "expand-hierarchy", "--hierarchy", "tree.json", "boxes.csv", "boxes.csv"];
-    assert!(output(folder.path(), &arguments).status.success());
+    assert!(output_in(folder.path(), &arguments).status.success());
     fails(&with(&["--hierarchy", "tree.json", "--expand"]), &["boxes.csv is expanded already", "leave out"]);
     fs::write(folder.path().join("tree.json"), ANIMALS.replace("dog", "cow")).unwrap();
     fs::write(folder.path().join("boxes.csv"), BOXES).unwrap();

@@ -1,18 +1,16 @@
 //! Open Images end to end: a world exported, trained on with the classes that its tree implies, and scored by the challenge's
 //! metric inside the run and from its files.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::{Command, Output},
-    sync::OnceLock,
-};
+mod common;
+
+use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A detector as small as they get; `DATA` stands for the data.
+use common::{DETECTOR, output_in, refuses_in, succeed_in};
+
+/// Two short stages; `DATA` stands for the data.
 const RECIPE: &str = r#"
 name = "tiny"
 seed = 2
@@ -21,12 +19,6 @@ log_every = 1
 DATA
 [transform]
 resize = { kind = "keep" }
-[detector]
-fpn_channels = 8
-backbone = { layout = "resnet18", width = 4, stem = "compact", normalization = "batch", frozen_stages = 0 }
-anchors = { scale = 4.0 }
-rpn = { samples = 16, pre_nms_train = 50, post_nms_train = 30, pre_nms_test = 30, post_nms_test = 15 }
-roi_head = { samples = 16, hidden = 16, canonical_size = 112.0, class_agnostic = true }
 [[stages]]
 name = "representation"
 train = "all"
@@ -87,23 +79,8 @@ const TREE: [&str; 5] = [
     "--expand",
 ];
 
-fn output(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_longtail")).current_dir(folder).args(arguments).output().unwrap()
-}
-
-fn succeed(folder: &Path, arguments: &[&str]) -> String {
-    let output = output(folder, arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn refused(folder: &Path, arguments: &[&str], parts: &[&str]) {
-    let output = output(folder, arguments);
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
-    for part in parts {
-        assert!(text.contains(part), "`{part}` is not in `{text}`");
-    }
+fn recipe(data: &str) -> String {
+    RECIPE.replace("DATA", data) + DETECTOR
 }
 
 /// A world with its files, and a finished run on them.
@@ -114,10 +91,10 @@ fn project() -> &'static TempDir {
         let path = folder.path();
         let sizes = ["--classes", "16", "--images", "200", "--validation-images", "24", "--image-size", "64"];
         let export = ["emoji", "export", "world", "--layout", "open-images", "--seed", "2"];
-        succeed(path, &[&export[..], &sizes].concat());
-        fs::write(path.join("files.toml"), RECIPE.replace("DATA", FILES)).unwrap();
-        fs::write(path.join("world.toml"), RECIPE.replace("DATA", WORLD)).unwrap();
-        succeed(path, &["train", "files.toml", "--out", "run"]);
+        succeed_in(path, &[&export[..], &sizes].concat());
+        fs::write(path.join("files.toml"), recipe(FILES)).unwrap();
+        fs::write(path.join("world.toml"), recipe(WORLD)).unwrap();
+        succeed_in(path, &["train", "files.toml", "--out", "run"]);
         folder
     })
 }
@@ -142,10 +119,10 @@ fn eval_agrees_with_the_run() {
         let detections = format!("run/{}", result["detections"].as_str().unwrap());
         let csv = format!("{}.csv", result["detections"].as_str().unwrap().replace('/', "-"));
         let truth = ["--ground-truth", TRUTH[3], "--images", "world/validation"];
-        succeed(folder, &[&["data", "convert-detections", &detections, &csv][..], &truth].concat());
+        succeed_in(folder, &[&["data", "convert-detections", &detections, &csv][..], &truth].concat());
         let more = ["--frequencies-from", "world/train-annotations-bbox.csv", "--detections", &csv];
         let report = [&["eval", "--format", "json"][..], &TRUTH, &TREE, &more].concat();
-        let report: Value = serde_json::from_str(&succeed(folder, &report)).unwrap();
+        let report: Value = serde_json::from_str(&succeed_in(folder, &report)).unwrap();
         assert_eq!(metrics(&report), metrics(own), "{}", result["name"]);
         let ap50 = |report: &Value| -> Vec<Value> {
             report["per_category"].as_array().unwrap().iter().map(|c| c["AP50"].clone()).collect()
@@ -179,7 +156,7 @@ fn eval_agrees_with_the_run() {
 #[test]
 fn the_world_in_memory_gives_the_same_run() {
     let folder = project().path();
-    succeed(folder, &["train", "world.toml", "--out", "memory"]);
+    succeed_in(folder, &["train", "world.toml", "--out", "memory"]);
     for entry in fs::read_dir(folder.join("run/detections")).unwrap() {
         let name = entry.unwrap().file_name();
         let read = |run: &str| fs::read(folder.join(run).join("detections").join(&name)).unwrap();
@@ -193,13 +170,13 @@ fn the_world_in_memory_gives_the_same_run() {
         let all = metrics(&b["reports"]["exhaustive"]);
         assert!(all["mAP50"] <= of(b)["mAP50"]);
     }
-    let table = succeed(folder, &["report", "memory", "--format", "csv"]);
+    let table = succeed_in(folder, &["report", "memory", "--format", "csv"]);
     assert!(table.starts_with("truth,method,background,mAP50,mAP50r,mAP50c,mAP50f\n"), "{table}");
     assert!(
         table.lines().nth(1).unwrap().starts_with("\"Open Images challenge (sampled negatives)\""),
         "{table}"
     );
-    refused(folder, &["report", "memory", "--intervals"], &["Open Images challenge"]);
+    refuses_in(folder, &["report", "memory", "--intervals"], &["Open Images challenge"]);
 }
 
 #[test]
@@ -215,10 +192,10 @@ fn detections_of_leaves_are_scored_for_the_classes_above() {
     fs::write(folder.join("leaves.csv"), found).unwrap();
     let convert = ["data", "convert-detections", "leaves.csv", "all.csv", "--images", "world/validation"];
     let truth = ["--ground-truth", TRUTH[3]];
-    succeed(folder, &[&convert[..], &truth, &TREE[2..]].concat());
+    succeed_in(folder, &[&convert[..], &truth, &TREE[2..]].concat());
     let eval = |detections: &str| -> Vec<f64> {
         let more = ["--format", "json", "--detections", detections];
-        let report = succeed(folder, &[&["eval"][..], &TRUTH, &TREE, &more].concat());
+        let report = succeed_in(folder, &[&["eval"][..], &TRUTH, &TREE, &more].concat());
         let report: Value = serde_json::from_str(&report).unwrap();
         report["per_category"].as_array().unwrap().iter().map(|c| c["AP50"].as_f64().unwrap()).collect()
     };
@@ -226,33 +203,40 @@ fn detections_of_leaves_are_scored_for_the_classes_above() {
     assert!(all.iter().all(|ap| *ap == 1.0), "{all:?}");
     assert_eq!(leaves[..16], all[..16]);
     assert!(leaves[16..].iter().all(|ap| *ap == 0.0), "{leaves:?}");
-    refused(folder, &[&convert[..], &truth, &["--expand"]].concat(), &["--hierarchy"]);
+    refuses_in(folder, &[&convert[..], &truth, &["--expand"]].concat(), &["--hierarchy"]);
 }
 
 #[test]
 fn what_cannot_be_trained_or_read_is_refused() {
     let folder = project().path();
     let train = |recipe: &str, set: &str, parts: &[&str]| {
-        refused(folder, &["train", recipe, "--out", "refused", "--set", set], parts);
+        refuses_in(folder, &["train", recipe, "--out", "refused", "--set", set], parts);
     };
     train("world.toml", "data.layout=lvis", &["`labels` needs `layout"]);
     train("files.toml", "data.labels=some", &["unknown variant `some`", "`expanded`"]);
     let pastes = "transform.augmentations=[{ kind = \"copy-paste\" }]";
     train("files.toml", pastes, &["data.labels", "copy-paste"]);
     // A table of another format has no such labels.
-    succeed(folder, &["data", "convert", "world", "set.json", "--part", "train", "--images", "world/train"]);
+    succeed_in(
+        folder,
+        &["data", "convert", "world", "set.json", "--part", "train", "--images", "world/train"],
+    );
     let other = ["--set", "data.train_annotations=set.json"];
     let arguments = [&["train", "files.toml", "--out", "refused"][..], &other].concat();
-    refused(folder, &arguments, &["data.labels", "set.json"]);
+    refuses_in(folder, &arguments, &["data.labels", "set.json"]);
     // A bank keeps one label a RoI.
-    refused(folder, &["features", "extract", "run", "--out", "bank"], &["data.labels", "expanded", "leaf"]);
+    refuses_in(
+        folder,
+        &["features", "extract", "run", "--out", "bank"],
+        &["data.labels", "expanded", "leaf"],
+    );
 
-    refused(folder, &["data", "stats", "world"], &["several parts", "--part"]);
-    let stats = succeed(folder, &["data", "stats", "world", "--part", "train", "--format", "json"]);
+    refuses_in(folder, &["data", "stats", "world"], &["several parts", "--part"]);
+    let stats = succeed_in(folder, &["data", "stats", "world", "--part", "train", "--format", "json"]);
     assert_eq!(serde_json::from_str::<Value>(&stats).unwrap()["images"], 200);
     let check = ["data", "check", "world", "--part", "train", "--against", "world"];
-    refused(folder, &check, &["several parts", "--part"]);
-    let checked = output(folder, &[&check[..], &["--against-part", "val", "--format", "json"]].concat());
+    refuses_in(folder, &check, &["several parts", "--part"]);
+    let checked = output_in(folder, &[&check[..], &["--against-part", "val", "--format", "json"]].concat());
     assert!(
         checked.status.code().is_some_and(|code| code < 2),
         "{}",

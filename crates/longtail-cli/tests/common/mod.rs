@@ -9,8 +9,14 @@ use std::{
     process::{Command, Output},
 };
 
+/// A detector as small as they get.
+pub const DETECTOR: &str = include_str!("../../../longtail-train/tests/common/detector.toml");
+
 /// The recipe of the training crate's tests.
-pub const TINY: &str = include_str!("../../../longtail-train/tests/common/tiny.toml");
+pub const TINY: &str = concat!(
+    include_str!("../../../longtail-train/tests/common/tiny.toml"),
+    include_str!("../../../longtail-train/tests/common/detector.toml")
+);
 
 pub fn longtail(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_longtail"));
@@ -22,17 +28,42 @@ pub fn output(arguments: &[&str]) -> Output {
     longtail(arguments).output().unwrap()
 }
 
+/// Called in a folder.
+pub fn output_in(folder: &Path, arguments: &[&str]) -> Output {
+    longtail(arguments).current_dir(folder).output().unwrap()
+}
+
+/// Standard output.
 pub fn succeed(arguments: &[&str]) -> String {
-    let output = output(arguments);
+    succeeded(arguments, output(arguments))
+}
+
+pub fn succeed_in(folder: &Path, arguments: &[&str]) -> String {
+    succeeded(arguments, output_in(folder, arguments))
+}
+
+fn succeeded(arguments: &[&str], output: Output) -> String {
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 /// Exit code 2, and standard error has every part and is no panic.
 pub fn refuses(arguments: &[&str], parts: &[&str]) {
-    let output = output(arguments);
+    refused(arguments, &output(arguments), parts);
+}
+
+pub fn refuses_in(folder: &Path, arguments: &[&str], parts: &[&str]) {
+    refused(arguments, &output_in(folder, arguments), parts);
+}
+
+fn refused(arguments: &[&str], output: &Output, parts: &[&str]) {
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert_says(output, parts);
+}
+
+/// Standard error has every part, and is no panic.
+pub fn assert_says(output: &Output, parts: &[&str]) {
     let text = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
     assert!(!text.contains("panicked"), "{text}");
     for part in parts {
         assert!(text.contains(part), "`{part}` is not in `{text}`");

@@ -17,7 +17,7 @@ use longtail_train::{
 use tempfile::TempDir;
 
 /// Four classes, a detector of 16 hidden features, one stage of eight steps.
-pub const TINY: &str = include_str!("tiny.toml");
+pub const TINY: &str = concat!(include_str!("tiny.toml"), include_str!("detector.toml"));
 
 /// A folder with a run and a bank.
 pub struct Made {
