@@ -158,7 +158,9 @@ pub(crate) fn read_header(path: &Path) -> Result<Header, BankError> {
 fn remove_journal(folder: &Path) -> Result<(), BankError> {
     let journal = folder.join(JOURNAL);
     match fs::remove_file(&journal) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BankError::io("remove", &journal)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(BankError::io("remove", &journal)(error))
+        }
         _ => Ok(()),
     }
 }
