@@ -6,7 +6,7 @@ use std::{
 };
 
 use image::RgbImage;
-use longtail_data::{AnnotationSet, ReadOptions};
+use longtail_data::{AnnotationSet, DataFormat, Document, ReadOptions, WriteOptions};
 use tempfile::TempDir;
 
 /// A YOLO data set of one image.
@@ -158,6 +158,23 @@ fn voc_files_from_strangers_are_refused() {
         (VOC.replace("<xmin>1", "<xmin>1,5"), &["a.xml, line 3", "decimal comma"]),
     ] {
         refused(voc(&xml).path(), parts);
+    }
+}
+
+/// Found by fuzzing: what lists and XML files could not be named by.
+#[test]
+fn names_that_a_voc_list_would_read_otherwise_are_not_written() {
+    for (name, part) in
+        [("sub/...jpg", "without its ending leaves the image folder"), ("a&#13;b.jpg", "line break")]
+    {
+        let folder = voc(&format!(
+            "<annotation><filename>{name}</filename><size><width>9</width><height>9</height></size></annotation>"
+        ));
+        let document = Document::open(folder.path(), &ReadOptions::default()).unwrap();
+        let out = folder.path().join("out");
+        let error = document.write(&out, DataFormat::Voc, &WriteOptions::default()).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+        assert!(!out.exists());
     }
 }
 

@@ -113,6 +113,8 @@ fn xml_files(
         }
         text.push_str("</annotation>\n");
         let stem = Path::new(&image.file_name).with_extension("").to_string_lossy().into_owned();
+        // A last part such as `...jpg` has `..` before its ending.
+        check_file_name(&stem).map_err(|reason| fail(entry(), &format!("without its ending {reason}")))?;
         if !can_be_listed(&stem) {
             let reason = "cannot stand in a list of names: a line break, a space at an end, or ` 1` after it; rename it";
             return Err(fail(entry(), reason));
