@@ -156,4 +156,5 @@ def main():
     (OUT / "training.json").write_text(json.dumps({"targets": targets, "losses": steps}))
 
 
-main()
+if __name__ == "__main__":
+    main()

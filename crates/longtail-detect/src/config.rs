@@ -7,7 +7,10 @@ use crate::{
     error::DetectError,
 };
 
-/// A Faster R-CNN with a feature pyramid.
+/// Most heads after the first.
+const MAX_CASCADE: usize = 8;
+
+/// A Faster R-CNN with a feature pyramid, or a Cascade R-CNN.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FasterRcnnConfig {
@@ -21,6 +24,21 @@ pub struct FasterRcnnConfig {
     pub rpn: RpnConfig,
     /// RoI head.
     pub roi_head: RoiHeadConfig,
+    /// Heads after it, each on the boxes of the one before: with any, this is a Cascade R-CNN.
+    pub cascade: Vec<CascadeHeadConfig>,
+}
+
+/// A further head of a Cascade R-CNN (Cai and Vasconcelos, CVPR 2018): what it does not share with `roi_head`. It has layers of
+/// its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CascadeHeadConfig {
+    /// IoU from which a box belongs to an object.
+    pub positive_iou: f32,
+    /// Standard deviations that box deltas are divided by.
+    pub box_deviations: [f32; 4],
+    /// Weight of its losses; the first head's is 1.
+    pub loss_weight: f32,
 }
 
 /// Anchors: one scale, several aspect ratios at each level.
@@ -165,7 +183,20 @@ impl Default for FasterRcnnConfig {
             anchors: AnchorConfig::default(),
             rpn: RpnConfig::default(),
             roi_head: RoiHeadConfig::default(),
+            cascade: Vec::new(),
         }
+    }
+}
+
+impl CascadeHeadConfig {
+    /// The second and third head as published: IoU 0.6 and 0.7, losses weighing 1/2 and 1/4.
+    pub fn published() -> Vec<Self> {
+        let head = |positive_iou, [centre, side]: [f32; 2], loss_weight| Self {
+            positive_iou,
+            box_deviations: [centre, centre, side, side],
+            loss_weight,
+        };
+        vec![head(0.6, [0.05, 0.1], 0.5), head(0.7, [0.033, 0.067], 0.25)]
     }
 }
 
@@ -248,7 +279,17 @@ impl FasterRcnnConfig {
                 class_agnostic: true,
                 ..RoiHeadConfig::default()
             },
+            cascade: Vec::new(),
         }
+    }
+
+    /// Every head's settings with the weight of its losses, the first one first.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = (RoiHeadConfig, f32)> {
+        let further = self.cascade.iter().map(|head| {
+            let CascadeHeadConfig { positive_iou, box_deviations, loss_weight } = *head;
+            (RoiHeadConfig { positive_iou, box_deviations, ..self.roi_head.clone() }, loss_weight)
+        });
+        std::iter::once((self.roi_head.clone(), 1.0)).chain(further)
     }
 
     /// Checks every setting.
@@ -287,7 +328,19 @@ impl FasterRcnnConfig {
         for &deviation in &self.roi_head.box_deviations {
             above_zero("roi_head.box_deviations", deviation)?;
         }
-        above_zero("roi_head.smooth_l1_beta", self.roi_head.smooth_l1_beta)
+        above_zero("roi_head.smooth_l1_beta", self.roi_head.smooth_l1_beta)?;
+        check("cascade (length)", self.cascade.len(), self.cascade.len() <= MAX_CASCADE, "at most 8")?;
+        for head in &self.cascade {
+            // One box a RoI goes on to the next head.
+            let agnostic = self.roi_head.class_agnostic;
+            check("roi_head.class_agnostic", agnostic, agnostic, "true for a cascade")?;
+            fraction("cascade.positive_iou", head.positive_iou)?;
+            for &deviation in &head.box_deviations {
+                above_zero("cascade.box_deviations", deviation)?;
+            }
+            above_zero("cascade.loss_weight", head.loss_weight)?;
+        }
+        Ok(())
     }
 }
 

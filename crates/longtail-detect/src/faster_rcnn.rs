@@ -1,26 +1,23 @@
-//! Faster R-CNN (Ren et al., NeurIPS 2015) with a feature pyramid.
-
-use std::time::{Duration, Instant};
+//! Faster R-CNN (Ren et al., NeurIPS 2015) with a feature pyramid, and Cascade R-CNN (Cai and Vasconcelos, CVPR 2018).
 
 use burn::{
     module::Module,
     nn::Linear,
     tensor::{Device, Tensor},
 };
-use longtail_data::{BatchImage, Targets};
-use longtail_loss::{ClassificationLoss, DrawKey, LossError, LossState, Reduction, RoiTargets};
+use longtail_data::BatchImage;
 use rayon::prelude::*;
 
 use crate::{
     anchors::anchors,
     backbone::Backbone,
     boxes::{BoxCoder, Xyxy},
-    config::{FasterRcnnConfig, TestConfig},
+    cascade::refine,
+    config::{FasterRcnnConfig, RoiHeadConfig, TestConfig},
     decode::{detections, regress},
-    error::DetectError,
     fpn::FeaturePyramid,
     layers::Initializer,
-    roi_head::{BoxFeatures, RoiHead, SampledRois, sample_rois},
+    roi_head::{BoxFeatures, RoiHead},
     rpn::{self, Phase, RpnHead, RpnOutput},
 };
 
@@ -58,59 +55,16 @@ pub struct Detections {
     pub scores: Vec<f32>,
 }
 
-/// Loss terms of a step.
-pub struct Losses {
-    terms: [(&'static str, Tensor<1>); 4],
-}
-
-impl Losses {
-    /// Terms by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Tensor<1>)> {
-        self.terms.iter().map(|(name, term)| (*name, term))
-    }
-
-    /// Their sum, each with weight 1.
-    pub fn total(self) -> Tensor<1> {
-        let [(_, a), (_, b), (_, c), (_, d)] = self.terms;
-        a + b + c + d
-    }
-}
-
-/// What a training step gives.
-pub struct TrainOutput {
-    /// Loss terms.
-    pub losses: Losses,
-    /// State of the classification loss after the step.
-    pub loss_state: LossState,
-    /// Logits of the sampled RoIs, `[R, K]`, without autodiff.
-    pub logits: Tensor<2>,
-    /// What they were trained towards.
-    pub roi_targets: RoiTargets,
-    /// Time spent outside the network: proposals, NMS, matching, sampling and losses, without their backward pass.
-    pub host_time: Duration,
-}
-
-/// Features of sampled RoIs, as the classifier sees them in training.
-pub struct RoiFeatures {
-    /// `[R, D]`.
-    pub features: Tensor<2>,
-    /// 0 for background, `c + 1` for class c.
-    pub labels: Vec<u32>,
-    /// RoI and label of what else an object is, for [`RoiTargets::with_other_labels`].
-    pub other_labels: Vec<(usize, u32)>,
-    /// Time spent on proposals, NMS, matching and sampling.
-    pub host_time: Duration,
-}
-
 /// Features of all proposals of a batch, from which any classifier makes detections.
 pub struct ProposalFeatures {
-    /// What the classifier sees, `[R, D]`.
+    /// What the classifier sees, `[R, D]`; in a cascade that of every head, side by side, `[R, heads × D]`, for
+    /// [`averaged`](crate::cascade::averaged).
     pub features: Tensor<2>,
-    /// What the last hidden layer sees, `[R, H]`.
+    /// What the last hidden layer of the first head sees, `[R, H]`.
     pub hidden: Tensor<2>,
-    /// Box regression of every proposal, `[R × 4]` or `[R × 4C]`.
+    /// Box regression of every proposal by the last head, `[R × 4]` or `[R × 4C]`.
     deltas: Vec<f32>,
-    /// Image and box of every proposal, image by image.
+    /// Image and box of every proposal, image by image; in a cascade as the last head saw them.
     rois: Vec<(usize, Xyxy)>,
     /// Height and width of every image inside the padding.
     sizes: Vec<[u32; 2]>,
@@ -146,21 +100,40 @@ pub struct FasterRcnn {
     pyramid: FeaturePyramid,
     rpn: RpnHead,
     roi_head: RoiHead,
+    cascade: Vec<RoiHead>,
     #[module(skip)]
     config: FasterRcnnConfig,
     num_classes: usize,
 }
 
+/// A head with its settings.
+pub(crate) struct Head<'a> {
+    pub layers: &'a RoiHead,
+    pub config: RoiHeadConfig,
+    /// Weight of its losses.
+    pub loss_weight: f32,
+}
+
+impl Head<'_> {
+    pub fn coder(&self) -> BoxCoder {
+        BoxCoder { deviations: self.config.box_deviations }
+    }
+}
+
 impl FasterRcnnConfig {
-    /// A detector with initial weights from `seed`. `outputs` is the width of the classifier, as its loss says.
+    /// A detector with initial weights from `seed`. `outputs` is the width of every head's classifier, as its loss says.
     pub fn init(&self, num_classes: usize, outputs: usize, seed: u64, device: &Device) -> FasterRcnn {
         let mut initializer = Initializer::new(seed, device);
         let initializer = &mut initializer;
+        let head = |initializer: &mut Initializer| {
+            RoiHead::new(&self.roi_head, self.fpn_channels, num_classes, outputs, initializer)
+        };
         FasterRcnn {
             backbone: self.backbone.init(initializer),
             pyramid: FeaturePyramid::new(self.backbone.channels(), self.fpn_channels, initializer),
             rpn: RpnHead::new(self.fpn_channels, self.anchors.ratios.len(), initializer),
-            roi_head: RoiHead::new(&self.roi_head, self.fpn_channels, num_classes, outputs, initializer),
+            roi_head: head(initializer),
+            cascade: self.cascade.iter().map(|_| head(initializer)).collect(),
             config: self.clone(),
             num_classes,
         }
@@ -168,69 +141,6 @@ impl FasterRcnnConfig {
 }
 
 impl FasterRcnn {
-    /// Losses of a batch. `loss_state` is that of the classification loss before the step; `draw` decides every
-    /// random choice.
-    ///
-    /// # Errors
-    /// If the classification loss does not fit the classifier.
-    pub fn forward_train(
-        &self,
-        images: &ImageBatch,
-        targets: &[Targets],
-        loss: &dyn ClassificationLoss,
-        loss_state: &LossState,
-        reduction: Reduction,
-        draw: DrawKey,
-    ) -> Result<TrainOutput, DetectError> {
-        let (levels, anchors, output) = self.features(images);
-        let began = Instant::now();
-        let samples = rpn::sample_anchors(&self.config.rpn, &anchors, targets, draw);
-        let sampled = self.sample(&output, &anchors, images, targets, draw);
-        let rpn_losses = rpn::losses(&self.config.rpn, &output, &samples);
-        let mut host_time = began.elapsed();
-
-        let config = &self.config.roi_head;
-        let features = self.roi_head.features(config, &levels, &sampled.rois);
-        let logits = self.roi_head.classifier.forward(features.classifier.clone());
-        let began = Instant::now();
-        let roi_targets = RoiTargets::new(&sampled.labels, self.num_classes, draw)?
-            .with_other_labels(&sampled.other_labels)?
-            .with_reduction(reduction);
-        let (classification, loss_state) = match loss.forward(logits.clone(), &roi_targets, loss_state) {
-            // The caller stops at a loss that is not finite, and wants to see all terms.
-            Err(LossError::NotFinite { .. }) => {
-                (rpn_losses.objectness.clone() * f32::NAN, loss_state.clone())
-            }
-            other => other?,
-        };
-        host_time += began.elapsed();
-        let boxes = self.roi_head.box_loss(config, &features, &sampled);
-        let terms = [
-            ("rpn_objectness", rpn_losses.objectness),
-            ("rpn_boxes", rpn_losses.boxes),
-            ("classification", classification),
-            ("boxes", boxes),
-        ];
-        Ok(TrainOutput {
-            losses: Losses { terms },
-            loss_state,
-            logits: if logits.is_autodiff() { logits.inner() } else { logits },
-            roi_targets,
-            host_time,
-        })
-    }
-
-    /// Features and labels of the RoIs that a training step would sample.
-    pub fn roi_features(&self, images: &ImageBatch, targets: &[Targets], draw: DrawKey) -> RoiFeatures {
-        let (levels, anchors, output) = self.features(images);
-        let began = Instant::now();
-        let sampled = self.sample(&output, &anchors, images, targets, draw);
-        let host_time = began.elapsed();
-        let features = self.roi_head.features(&self.config.roi_head, &levels, &sampled.rois);
-        let SampledRois { labels, other_labels, .. } = sampled;
-        RoiFeatures { features: features.classifier, labels, other_labels, host_time }
-    }
-
     /// P2 to P6 of a batch.
     pub fn pyramid_features(&self, images: &ImageBatch) -> [Tensor<4>; 5] {
         self.features(images).0
@@ -240,16 +150,27 @@ impl FasterRcnn {
     pub fn propose_features(&self, images: &ImageBatch) -> ProposalFeatures {
         let (levels, anchors, output) = self.features(images);
         let proposals = rpn::proposals(&self.config.rpn, &output, &anchors, &images.sizes, Phase::Test);
-        let rois: Vec<(usize, Xyxy)> = proposals
+        let mut rois: Vec<(usize, Xyxy)> = proposals
             .into_iter()
             .enumerate()
             .flat_map(|(image, boxes)| boxes.into_iter().map(move |b| (image, b)))
             .collect();
-        let features = self.roi_head.features(&self.config.roi_head, &levels, &rois);
-        let deltas = self.roi_head.deltas(&features).into_data();
-        let deltas = deltas.try_to_vec::<f32>().expect("deltas are f32");
-        let BoxFeatures { hidden, classifier } = features;
-        ProposalFeatures { features: classifier, hidden, deltas, rois, sizes: images.sizes.clone() }
+        let sizes = images.sizes.clone();
+        let (mut classifiers, mut first, mut deltas, mut before) = (Vec::new(), None, Vec::new(), None);
+        for head in self.heads() {
+            if let Some(coder) = before.replace(head.coder()) {
+                rois = refine(coder, &rois, &deltas, &sizes);
+            }
+            let features = head.layers.features(&head.config, &levels, &rois);
+            let found = head.layers.deltas(&features).into_data();
+            deltas = found.try_to_vec::<f32>().expect("deltas are f32");
+            classifiers.push(features.classifier);
+            first.get_or_insert(features.hidden);
+        }
+        let features =
+            if classifiers.len() == 1 { classifiers.remove(0) } else { Tensor::cat(classifiers, 1) };
+        let hidden = first.expect("a detector has a head");
+        ProposalFeatures { features, hidden, deltas, rois, sizes }
     }
 
     /// Detections of every image from class scores `[R × C]` of its proposals.
@@ -288,15 +209,15 @@ impl FasterRcnn {
         meta: &ImageMeta,
         test: &TestConfig,
     ) -> Vec<Xyxy> {
-        let head = &self.config.roi_head;
-        let coder = BoxCoder { deviations: head.box_deviations };
-        let width = 4 * if head.class_agnostic { 1 } else { self.num_classes };
+        let deviations = self.config.cascade.last().map(|head| head.box_deviations);
+        let coder = BoxCoder { deviations: deviations.unwrap_or(self.config.roi_head.box_deviations) };
+        let width = 4 * if self.config.roi_head.class_agnostic { 1 } else { self.num_classes };
         let mine = proposals.rows_of(image);
         let deltas = &proposals.deltas[mine.start * width..mine.end * width];
         regress(coder, &proposals.boxes_of(image), deltas, proposals.sizes[image], meta, test)
     }
 
-    /// Features of regions.
+    /// Features of regions under the first head.
     pub(crate) fn roi_features_of(&self, levels: &[Tensor<4>; 5], rois: &[(usize, Xyxy)]) -> BoxFeatures {
         self.roi_head.features(&self.config.roi_head, levels, rois)
     }
@@ -306,20 +227,28 @@ impl FasterRcnn {
         self.num_classes
     }
 
-    /// The last classification layer, `[D, K]`.
-    pub fn classifier(&self) -> &Linear {
-        &self.roi_head.classifier
+    /// The last classification layer of every head, `[D, K]`.
+    pub fn classifiers(&self) -> Vec<&Linear> {
+        self.heads().map(|head| &head.layers.classifier).collect()
     }
 
-    /// The last hidden layer below the classifier, `[H, D]`.
+    /// The last hidden layer below the first head's classifier, `[H, D]`.
     pub fn last_hidden(&self) -> &Linear {
         self.roi_head.last_hidden()
     }
 
-    /// The same detector with another last classification layer.
-    pub fn with_classifier(mut self, classifier: Linear) -> Self {
-        self.roi_head.classifier = classifier;
+    /// The same detector with other last classification layers, one for each head.
+    pub fn with_classifiers(mut self, classifiers: impl IntoIterator<Item = Linear>) -> Self {
+        let heads = std::iter::once(&mut self.roi_head).chain(&mut self.cascade);
+        heads.zip(classifiers).for_each(|(head, classifier)| head.classifier = classifier);
         self
+    }
+
+    /// The heads in the order in which they see boxes.
+    pub(crate) fn heads(&self) -> impl Iterator<Item = Head<'_>> {
+        let layers = std::iter::once(&self.roi_head).chain(&self.cascade);
+        let with_settings = layers.zip(self.config.heads());
+        with_settings.map(|(layers, (config, loss_weight))| Head { layers, config, loss_weight })
     }
 
     /// Settings of the detector.
@@ -336,17 +265,5 @@ impl FasterRcnn {
         let output = self.rpn.forward(&levels);
         let [_, _, height, width] = images.pixels.dims();
         (levels, anchors(&self.config.anchors, &sizes, [height, width]), output)
-    }
-
-    fn sample(
-        &self,
-        output: &RpnOutput,
-        anchors: &[Vec<Xyxy>],
-        images: &ImageBatch,
-        targets: &[Targets],
-        draw: DrawKey,
-    ) -> SampledRois {
-        let proposals = rpn::proposals(&self.config.rpn, output, anchors, &images.sizes, Phase::Train);
-        sample_rois(&self.config.roi_head, &proposals, targets, draw)
     }
 }

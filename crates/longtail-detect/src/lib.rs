@@ -3,7 +3,9 @@
 //! | module | purpose |
 //! | --- | --- |
 //! | [`config`] | every setting of a detector, with defaults and checks |
-//! | [`faster_rcnn`] | the detector: losses, detections, RoI features |
+//! | [`faster_rcnn`] | the detector, detections, features of proposals |
+//! | [`training`] | a training step: losses, RoI features |
+//! | [`mod@cascade`] | boxes and logits over the heads of a Cascade R-CNN |
 //! | [`backbone`], [`fpn`] | features of an image |
 //! | [`anchors`], [`rpn`] | proposals |
 //! | [`roi_head`] | features and box regression of regions |
@@ -18,6 +20,7 @@ pub mod anchors;
 pub mod backbone;
 pub mod boxes;
 pub mod candidates;
+pub mod cascade;
 pub mod config;
 pub mod decode;
 pub mod error;
@@ -31,10 +34,10 @@ pub mod ops;
 pub mod postprocess;
 pub mod roi_head;
 pub mod rpn;
+pub mod training;
 
 pub use candidates::{CandidateFeatures, Candidates};
 pub use config::{FasterRcnnConfig, TestConfig};
 pub use error::DetectError;
-pub use faster_rcnn::{
-    Detections, FasterRcnn, ImageBatch, ImageMeta, Losses, ProposalFeatures, RoiFeatures, TrainOutput,
-};
+pub use faster_rcnn::{Detections, FasterRcnn, ImageBatch, ImageMeta, ProposalFeatures};
+pub use training::{HeadOutput, HeadRois, Losses, RoiFeatures, TrainOutput};

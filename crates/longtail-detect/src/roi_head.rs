@@ -58,6 +58,8 @@ pub struct SampledRois {
     pub foreground: Vec<usize>,
     /// Their target deltas, `[foreground × 4]`.
     pub deltas: Vec<f32>,
+    /// Which RoIs are boxes of the ground truth that no proposal was for.
+    pub given: Vec<bool>,
 }
 
 impl RoiHead {
@@ -125,14 +127,8 @@ impl RoiHead {
         })
     }
 
-    /// Smooth L1 over the foreground RoIs, divided by the number of all RoIs.
-    pub fn box_loss(
-        &self,
-        config: &RoiHeadConfig,
-        features: &BoxFeatures,
-        sampled: &SampledRois,
-    ) -> Tensor<1> {
-        let predicted = self.deltas(features);
+    /// Smooth L1 of the `predicted` deltas over the foreground RoIs, divided by the number of all RoIs.
+    pub fn box_loss(config: &RoiHeadConfig, predicted: Tensor<2>, sampled: &SampledRois) -> Tensor<1> {
         if sampled.foreground.is_empty() {
             return predicted.sum() * 0.0;
         }
@@ -183,6 +179,7 @@ pub fn sample_rois(
             let roi = all.rois.len();
             all.foreground.push(roi);
             all.rois.push((image, candidates[place]));
+            all.given.push(place >= proposals[image].len());
             let mut labels = labels_at(&targets[image], truth);
             let drawn = hash(draw, LABELS + image as u64, place as u64) % labels.len() as u64;
             all.labels.push(labels.swap_remove(drawn as usize) + 1);
@@ -191,6 +188,7 @@ pub fn sample_rois(
         }
         for &place in &sampled.background {
             all.rois.push((image, candidates[place]));
+            all.given.push(place >= proposals[image].len());
             all.labels.push(0);
         }
     }
@@ -248,6 +246,7 @@ mod tests {
         let sampled = sample_rois(&config, &proposals, &[targets, Targets::default()], DrawKey::default());
         assert_eq!(sampled.labels, [7, 7, 0, 0]);
         assert_eq!(sampled.foreground, [0, 1]);
+        assert_eq!(sampled.given, [false, true, false, false]);
         assert_eq!(sampled.rois[1], (0, [10.0, 10.0, 30.0, 30.0]));
         assert_eq!(sampled.rois[3], (1, [0.0, 0.0, 9.0, 9.0]));
         // Half a twentieth of the side, in standard deviations of 0.1.

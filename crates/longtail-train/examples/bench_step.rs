@@ -11,7 +11,7 @@ use longtail_detect::{
     backbone::ResNetConfig,
     layers::{Initializer, Normalization},
 };
-use longtail_loss::{ClassContext, DrawKey, LossConfig, LossState, Reduction};
+use longtail_loss::{ClassContext, DrawKey, LossConfig, Reduction};
 use longtail_train::{
     Recipe,
     sgd::{Sgd, SgdConfig},
@@ -86,14 +86,8 @@ fn demo_step(device: &Device) -> Value {
     timed(|| {
         let draw = DrawKey { seed: 0, step };
         step += 1;
-        let output = detector.forward_train(
-            &images,
-            &targets,
-            loss.as_ref(),
-            &LossState::default(),
-            Reduction::default(),
-            draw,
-        );
+        let output =
+            detector.forward_train(&images, &targets, loss.as_ref(), &[], Reduction::default(), draw);
         let gradients = output.expect("the loss fits the detector").losses.total().backward();
         (detector, _) = sgd.step(&config, 0.001, detector.clone(), gradients);
     })

@@ -8,9 +8,12 @@ use std::{collections::HashMap, io::Write, path::Path};
 use burn::tensor::{DType, TensorData};
 use longtail_loss::LossState;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::{error::TrainError, parameters::TensorMap, run_folder::write_atomically, weights::Description};
+use crate::{
+    classifier::names, error::TrainError, parameters::TensorMap, run_folder::write_atomically,
+    weights::Description,
+};
 
 const FORMAT_VERSION: u32 = 1;
 /// Metadata key of an imported detector's description.
@@ -25,8 +28,8 @@ pub struct Checkpoint {
     pub model: TensorMap,
     /// Momentum of the detector's parameters.
     pub momentum: TensorMap,
-    /// State of the stage-1 loss.
-    pub loss_state: LossState,
+    /// State of the stage-1 loss in every head.
+    pub loss_states: Vec<LossState>,
     /// Classifiers trained side by side; empty outside a classifier stage.
     pub classifiers: Vec<ClassifierState>,
     /// What an imported detector is; a run's checkpoint lies beside its recipe and has none.
@@ -38,12 +41,22 @@ pub struct Checkpoint {
 pub struct ClassifierState {
     /// Its name in the recipe.
     pub name: String,
-    /// Weight and bias.
+    /// Weight and bias of every head's layer: `weight`, `bias`, and in a cascade `cascade.0.weight` and so on.
     pub parameters: TensorMap,
     /// Their momentum.
     pub momentum: TensorMap,
-    /// State of its loss.
-    pub loss_state: LossState,
+    /// State of its loss in every head.
+    pub loss_states: Vec<LossState>,
+}
+
+impl ClassifierState {
+    /// Weight and bias of a head's layer.
+    pub fn head(&self, head: usize) -> TensorMap {
+        let parts = ["weight", "bias"].into_iter().zip(names(head));
+        let found =
+            parts.filter_map(|(part, name)| Some((part.to_owned(), self.parameters.get(&name)?.clone())));
+        found.collect()
+    }
 }
 
 /// A place in a recipe.
@@ -59,14 +72,30 @@ pub struct Position {
 struct Header {
     version: u32,
     position: Position,
-    loss_state: LossState,
+    #[serde(alias = "loss_state", deserialize_with = "one_or_many")]
+    loss_states: Vec<LossState>,
     classifiers: Vec<ClassifierHeader>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct ClassifierHeader {
     name: String,
-    loss_state: LossState,
+    #[serde(alias = "loss_state", deserialize_with = "one_or_many")]
+    loss_states: Vec<LossState>,
+}
+
+/// Files written before there were cascades have one state, not a list.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LossState>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        Many(Vec<LossState>),
+        One(LossState),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::Many(states) => states,
+        OneOrMany::One(state) => vec![state],
+    })
 }
 
 impl Checkpoint {
@@ -83,11 +112,11 @@ impl Checkpoint {
         let header = Header {
             version: FORMAT_VERSION,
             position: self.position,
-            loss_state: self.loss_state.clone(),
+            loss_states: self.loss_states.clone(),
             classifiers: self
                 .classifiers
                 .iter()
-                .map(|c| ClassifierHeader { name: c.name.clone(), loss_state: c.loss_state.clone() })
+                .map(|c| ClassifierHeader { name: c.name.clone(), loss_states: c.loss_states.clone() })
                 .collect(),
         };
         let damaged = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
@@ -160,11 +189,11 @@ impl Checkpoint {
                 name: classifier.name,
                 parameters: take(&format!("classifier.{index}")),
                 momentum: take(&format!("classifier.{index}.momentum")),
-                loss_state: classifier.loss_state,
+                loss_states: classifier.loss_states,
             })
             .collect();
-        let Header { position, loss_state, .. } = header;
-        Ok(Self { position, model, momentum, loss_state, classifiers, description })
+        let Header { position, loss_states, .. } = header;
+        Ok(Self { position, model, momentum, loss_states, classifiers, description })
     }
 }
 
@@ -178,7 +207,7 @@ mod tests {
             position: Position { stage: 1, iteration: 7 },
             model: TensorMap::from([("neck.weight".into(), tensor(vec![1.0, -0.0, f32::MIN_POSITIVE, 4.0]))]),
             momentum: TensorMap::from([("neck.weight".into(), tensor(vec![0.1, 0.2, 0.3, 0.4]))]),
-            loss_state: LossState::default(),
+            loss_states: vec![LossState::default()],
             classifiers: vec![ClassifierState {
                 name: "ACSL".into(),
                 parameters: TensorMap::from([("linear.weight".into(), tensor(vec![5.0, 6.0, 7.0, 8.0]))]),
@@ -203,6 +232,14 @@ mod tests {
             back.classifiers[0].parameters[weight].as_bytes(),
             sample().classifiers[0].parameters[weight].as_bytes()
         );
+    }
+
+    #[test]
+    fn one_state_of_an_older_file_is_a_list_of_one() {
+        let older = r#"{"version": 1, "position": {"stage": 0, "iteration": 3}, "loss_state": STATE, "classifiers": []}"#;
+        let state = serde_json::to_string(&LossState::default()).unwrap();
+        let header: Header = serde_json::from_str(&older.replace("STATE", &state)).unwrap();
+        assert_eq!(header.loss_states, [LossState::default()]);
     }
 
     #[test]

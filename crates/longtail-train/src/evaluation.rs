@@ -7,7 +7,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use longtail_data::{Batch, Dataset, LabelMap, Loader, Transform};
-use longtail_detect::{Detections, FasterRcnn, ImageBatch, ImageMeta, TestConfig};
+use longtail_detect::{Detections, FasterRcnn, ImageBatch, ImageMeta, TestConfig, cascade::averaged};
 use longtail_eval::{Detection, EvalReport};
 use longtail_loss::ClassificationLoss;
 use std::sync::Arc;
@@ -24,30 +24,37 @@ pub const BATCH_SIZE: usize = 8;
 
 /// A classifier to evaluate: its layer, without autodiff, and the map from its logits to scores.
 pub struct Scored<'a> {
-    /// The layer.
+    /// The layer; in a cascade the average of every head's, over the features of all.
     pub linear: Linear,
     /// Gives the scores.
     pub loss: &'a dyn ClassificationLoss,
 }
 
 impl<'a> Scored<'a> {
-    /// A trained layer with its loss, whose correction of the weights is applied.
+    /// Every head's trained layer with their loss, whose correction of the weights is applied to each.
     ///
     /// # Errors
-    /// If the layer does not fit the loss.
-    pub fn new(linear: &Linear, loss: &'a dyn ClassificationLoss) -> Result<Self, TrainError> {
-        let weight = linear.weight.val();
-        let weight = if weight.is_autodiff() { weight.inner() } else { weight };
-        let (dims, device) = (weight.dims(), weight.device());
-        let mut values = weight.into_data().try_to_vec::<f32>().unwrap_or_default();
-        loss.final_weights(&mut values, dims[1])?;
-        let weight = Tensor::from_data(TensorData::new(values, dims), &device);
-        let bias = linear.bias.as_ref().map(|bias| {
-            let bias = bias.val();
-            Param::from_tensor(if bias.is_autodiff() { bias.inner() } else { bias })
-        });
-        Ok(Self { linear: Linear { weight: Param::from_tensor(weight), bias }, loss })
+    /// If a layer does not fit the loss.
+    pub fn new(linears: &[&Linear], loss: &'a dyn ClassificationLoss) -> Result<Self, TrainError> {
+        let corrected =
+            linears.iter().map(|linear| corrected(linear, loss)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { linear: averaged(&corrected), loss })
     }
+}
+
+/// A layer without autodiff, its weights corrected as the loss says.
+pub(crate) fn corrected(linear: &Linear, loss: &dyn ClassificationLoss) -> Result<Linear, TrainError> {
+    let weight = linear.weight.val();
+    let weight = if weight.is_autodiff() { weight.inner() } else { weight };
+    let (dims, device) = (weight.dims(), weight.device());
+    let mut values = weight.into_data().try_to_vec::<f32>().unwrap_or_default();
+    loss.final_weights(&mut values, dims[1])?;
+    let weight = Tensor::from_data(TensorData::new(values, dims), &device);
+    let bias = linear.bias.as_ref().map(|bias| {
+        let bias = bias.val();
+        Param::from_tensor(if bias.is_autodiff() { bias.inner() } else { bias })
+    });
+    Ok(Linear { weight: Param::from_tensor(weight), bias })
 }
 
 /// Detections of every classifier over a data set, `[classifier][detection]`, images in file order.

@@ -7,14 +7,14 @@ use burn::{
     tensor::Device,
 };
 use longtail_data::{Batch, RgbImage, Sample, Targets, Transform};
-use longtail_detect::{Detections, FasterRcnn, FasterRcnnConfig, TestConfig};
+use longtail_detect::{Detections, FasterRcnn, FasterRcnnConfig, TestConfig, cascade::averaged};
 use longtail_loss::{ClassContext, ClassificationLoss, Column, LossConfig};
 
 use crate::{
     checkpoint::Checkpoint,
     data::Class,
     error::TrainError,
-    evaluation::{Scored, detect_batch},
+    evaluation::{Scored, corrected, detect_batch},
     parameters::{TensorMap, restore, snapshot},
     recipe::Recipe,
     results::Results,
@@ -25,7 +25,8 @@ use crate::{
 /// A trained detector with one of its classifiers.
 pub struct Predictor {
     detector: FasterRcnn,
-    linear: Linear,
+    /// Every head's layer, corrected as the loss says.
+    linears: Vec<Linear>,
     loss: Box<dyn ClassificationLoss>,
     /// Whether scores are the softmax of the logits.
     softmax: bool,
@@ -86,19 +87,24 @@ impl Predictor {
             Some(correction) => correction.correct(loss, &context)?,
             None => loss,
         };
-        let linear = match checkpoint.classifiers.iter().find(|c| c.name == chosen.name) {
-            None => detector.classifier().clone(),
+        let own: Vec<Linear> = detector.classifiers().into_iter().cloned().collect();
+        let linears = match checkpoint.classifiers.iter().find(|c| c.name == chosen.name) {
+            None => own,
             Some(state) => {
-                let [inputs, _] = detector.classifier().weight.dims();
-                let linear = LinearConfig::new(inputs, loss.num_outputs(num_classes)).init(&device);
-                restore(linear, &state.parameters).map_err(mismatch)?
+                let layers = own.iter().enumerate().map(|(head, layer)| {
+                    let [inputs, _] = layer.weight.dims();
+                    let linear = LinearConfig::new(inputs, loss.num_outputs(num_classes)).init(&device);
+                    restore(linear, &state.head(head)).map_err(mismatch)
+                });
+                layers.collect::<Result<_, _>>()?
             }
         };
-        let linear = Scored::new(&linear, loss.as_ref())?.linear;
+        let linears =
+            linears.iter().map(|linear| corrected(linear, loss.as_ref())).collect::<Result<_, _>>()?;
         let class = |class: &Class| ClassName { category_id: class.category_id, name: class.name.clone() };
         Ok(Self {
             detector,
-            linear,
+            linears,
             loss,
             softmax: chosen.loss == LossConfig::SoftmaxCrossEntropy && chosen.correction.is_none(),
             transform: recipe.transform,
@@ -132,7 +138,7 @@ impl Predictor {
         let detector = restore(detector, &checkpoint.model)
             .map_err(|reason| TrainError::Checkpoint { path: path.to_owned(), reason })?;
         Ok(Self {
-            linear: detector.classifier().clone(),
+            linears: detector.classifiers().into_iter().cloned().collect(),
             detector,
             loss,
             softmax: description.loss == LossConfig::SoftmaxCrossEntropy,
@@ -146,7 +152,7 @@ impl Predictor {
 
     /// Every tensor of the detector with this classifier, by path.
     pub fn parameters(&self) -> TensorMap {
-        snapshot(&self.detector.clone().with_classifier(self.linear.clone()))
+        snapshot(&self.detector.clone().with_classifiers(self.linears.clone()))
     }
 
     /// What the classifier's columns are about.
@@ -174,7 +180,7 @@ impl Predictor {
         let sample = Sample { image_id: 0, image, targets: Targets::default() };
         let views = views::transforms(&self.transform, &self.test).into_iter();
         let batches: Vec<Batch> = views.map(|view| Batch::single(sample.clone(), &view)).collect();
-        let scored = Scored { linear: self.linear.clone(), loss: self.loss.as_ref() };
+        let scored = Scored { linear: averaged(&self.linears), loss: self.loss.as_ref() };
         let mut found = detect_batch(&self.detector, &[scored], &batches, &self.test, &self.device);
         found.pop().and_then(|mut images| images.pop()).unwrap_or_default()
     }

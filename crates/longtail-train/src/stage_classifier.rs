@@ -1,4 +1,4 @@
-//! A stage that trains only the last classification layer: one or more classifiers, side by side.
+//! A stage that trains only the last classification layer (each head's, in a cascade): one or more classifiers, side by side.
 //!
 //! Everything below is frozen, so the trunk runs once a batch and every classifier sees the same RoIs in the same
 //! order. Training them together gives what training each alone would give, for the price of one.
@@ -6,12 +6,12 @@
 use std::time::Instant;
 
 use burn::tensor::Device;
-use longtail_detect::FasterRcnn;
-use longtail_loss::{DrawKey, RoiTargets};
+use longtail_detect::{FasterRcnn, HeadRois};
+use longtail_loss::DrawKey;
 
 use crate::{
     checkpoint::{Checkpoint, Position},
-    classifier::Classifier,
+    classifier::{Classifier, HeadInputs},
     error::TrainError,
     evaluation::{Scored, image_batch},
     meter::Meter,
@@ -34,7 +34,6 @@ pub(crate) fn train(
 ) -> Result<FasterRcnn, TrainError> {
     let (stage, place) = run.stage(index);
     let stage = stage.clone();
-    let num_classes = run.data.classes.len();
     let groups = run.data.groups();
     let seed = derive(run.recipe.seed, Purpose::Sampling(index));
     let trunk = frozen(&detector);
@@ -56,21 +55,26 @@ pub(crate) fn train(
         let images = image_batch(&batch, &inner);
         let targets: Vec<_> = batch.images.iter().map(|image| image.targets.clone()).collect();
         let draw = DrawKey { seed, step: iteration };
-        let rois = trunk.roi_features(&images, &targets, draw);
+        let rois = trunk.roi_features(&images, &targets, draw)?;
         // The classifier layers below count as network: their losses are part of them.
         let host = rois.host_time;
-        let features = rois.features.into_data().try_to_vec::<f32>().unwrap_or_default();
-        let roi_targets =
-            RoiTargets::new(&rois.labels, num_classes, draw)?.with_other_labels(&rois.other_labels)?;
+        let heads: Vec<HeadInputs> = rois
+            .heads
+            .into_iter()
+            .map(|HeadRois { features, targets, loss_weight }| {
+                let features = features.into_data().try_to_vec::<f32>().unwrap_or_default();
+                HeadInputs { features, targets, loss_weight }
+            })
+            .collect();
         let log = (iteration + 1) % run.recipe.log_every == 0;
         let factor = stage.schedule.factor(iteration, total);
 
         let mut terms = Vec::new();
         for classifier in &mut classifiers {
-            if log && let Some(kept) = classifier.kept_negatives(&features, &roi_targets) {
+            if log && let Some(kept) = classifier.kept_negatives(&heads) {
                 meter.kept(&classifier.name, kept_by_group(&kept, &groups));
             }
-            let step = classifier.step(&features, &roi_targets, &stage.optimizer, factor)?;
+            let step = classifier.step(&heads, &stage.optimizer, factor)?;
             terms.push((classifier.name.clone(), step.loss));
             meter.gradient_norm(&classifier.name, step.gradient_norm);
         }
@@ -100,7 +104,7 @@ pub(crate) fn train(
     run.evaluate(index, total, &trunk, &scored(&classifiers, &inner)?, true)?;
     let end = Position { stage: index + 1, iteration: 0 };
     let detector = match classifiers.as_slice() {
-        [only] => detector.with_classifier(only.linear(&run.device)),
+        [only] => detector.with_classifiers(only.linears(&run.device)),
         _ => detector,
     };
     save(run, end, &detector, &classifiers).write(&run.folder.stage_checkpoint(&stage.name))?;
@@ -123,7 +127,7 @@ fn start(run: &Run<'_>, stage: &Stage, detector: &FasterRcnn) -> Result<Vec<Clas
         .iter()
         .map(|recipe| {
             Classifier::starting_from(
-                detector.classifier(),
+                &detector.classifiers(),
                 &trained,
                 recipe,
                 build_loss(&run.data, run.recipe, recipe)?,
@@ -158,6 +162,11 @@ fn scored<'a>(
 ) -> Result<Vec<(&'a str, Scored<'a>)>, TrainError> {
     classifiers
         .iter()
-        .map(|c| Ok((c.name.as_str(), Scored::new(&c.linear(device), c.loss.as_ref())?)))
+        .map(|c| {
+            Ok((
+                c.name.as_str(),
+                Scored::new(&c.linears(device).iter().collect::<Vec<_>>(), c.loss.as_ref())?,
+            ))
+        })
         .collect()
 }

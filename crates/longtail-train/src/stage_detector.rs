@@ -34,7 +34,7 @@ pub(crate) fn train(
     let seed = derive(run.recipe.seed, Purpose::Sampling(index));
 
     let mut sgd = resumed.map_or_else(Sgd::default, |c| Sgd::from_tensors(&c.momentum, &run.device));
-    let mut loss_state = resumed.map(|c| c.loss_state.clone()).unwrap_or_default();
+    let mut loss_states = resumed.map(|c| c.loss_states.clone()).unwrap_or_default();
     let start = resumed.map_or(0, |c| c.position.iteration);
     let (mut batches, total) = run.batches(index, start)?;
     let mut meter = Meter::new(index, &stage.name);
@@ -51,7 +51,7 @@ pub(crate) fn train(
             &images,
             &targets,
             loss.as_ref(),
-            &loss_state,
+            &loss_states,
             classifier.reduction,
             draw,
         )?;
@@ -59,12 +59,17 @@ pub(crate) fn train(
             output.losses.iter().map(|(name, term)| (name.to_owned(), scalar(term))).collect();
         check_finite(&terms, &stage.name, iteration, &batch)?;
         if (iteration + 1) % run.recipe.log_every == 0
-            && let Some(kept) = loss.kept_negatives_of(&output.logits, &output.roi_targets, &loss_state)
+            && let Some(first) = output.heads.first()
+            && let Some(kept) = loss.kept_negatives_of(
+                &first.logits,
+                &first.targets,
+                &loss_states.first().cloned().unwrap_or_default(),
+            )
         {
             meter.kept(&classifier.name, kept_by_group(&kept, &groups));
         }
         let host = output.host_time;
-        loss_state = output.loss_state;
+        loss_states = output.heads.into_iter().map(|head| head.loss_state).collect();
         let gradients = output.losses.total().backward();
         let rate = learning_rate * stage.schedule.factor(iteration, total);
         let norm;
@@ -83,7 +88,7 @@ pub(crate) fn train(
         let stop = run.observer.stop_requested() && done < total;
         if stop || (done % run.recipe.checkpoint_every == 0 && done < total) {
             let mut checkpoint = run.checkpoint(position, &detector, &sgd);
-            checkpoint.loss_state = loss_state.clone();
+            checkpoint.loss_states = loss_states.clone();
             checkpoint.write(&run.folder.last_checkpoint())?;
         }
         if stop {
@@ -91,13 +96,13 @@ pub(crate) fn train(
         }
         if stage.evaluate_every > 0 && done % stage.evaluate_every == 0 && done < total {
             let trained = frozen(&detector);
-            let scored = Scored::new(trained.classifier(), loss.as_ref())?;
+            let scored = Scored::new(&trained.classifiers(), loss.as_ref())?;
             run.evaluate(index, done, &trained, &[(&classifier.name, scored)], false)?;
         }
     }
 
     let trained = frozen(&detector);
-    let scored = Scored::new(trained.classifier(), loss.as_ref())?;
+    let scored = Scored::new(&trained.classifiers(), loss.as_ref())?;
     run.evaluate(index, total, &trained, &[(&classifier.name, scored)], true)?;
     let checkpoint = run.checkpoint(Position { stage: index + 1, iteration: 0 }, &detector, &Sgd::default());
     checkpoint.write(&run.folder.stage_checkpoint(&stage.name))?;

@@ -5,70 +5,14 @@ mod common;
 use std::path::Path;
 
 use burn::tensor::Device;
+use common::{StopAfter, finish, two_stages as recipe, weights};
 use longtail_train::{
     Event, Observer, Predictor, Recipe, RunFolder, Silent, TrainError,
     checkpoint::Checkpoint,
     metrics::{MetricsLog, Record},
-    parameters::TensorMap,
     recipe::DataRecipe,
-    results::Results,
     run,
 };
-
-/// The tiny recipe with both stages, each of four iterations.
-fn recipe(overrides: &[&str]) -> Recipe {
-    let classifier_stage = r#"
-        [[stages]]
-        name = "classifier"
-        train = "classifier"
-        length = { iterations = 4 }
-        batch_size = 2
-        optimizer = { learning_rate = 0.01 }
-        classifiers = [
-            { name = "softmax continued", loss = { kind = "softmax-cross-entropy" } },
-            { name = "ACSL", loss = { kind = "acsl", background = "frequency-sampled" } },
-        ]
-    "#;
-    let changes = [
-        "log_every=1",
-        "checkpoint_every=3",
-        "data.images=160",
-        "data.validation_images=6",
-        "stages.0.length={ iterations = 4 }",
-        "stages.0.batch_size=2",
-    ];
-    let overrides: Vec<String> = changes.iter().chain(overrides).map(|o| (*o).to_owned()).collect();
-    Recipe::parse(&format!("{}{classifier_stage}", common::TINY), &overrides).unwrap()
-}
-
-/// Asks to stop after a number of steps, counted over all stages.
-struct StopAfter {
-    steps: usize,
-}
-
-impl Observer for StopAfter {
-    fn observe(&mut self, event: Event<'_>) {
-        if matches!(event, Event::Step { .. }) {
-            self.steps = self.steps.saturating_sub(1);
-        }
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.steps == 0
-    }
-}
-
-fn finish(recipe: &Recipe, path: &Path, resume: bool) -> Results {
-    let folder = RunFolder::open(path, resume).unwrap();
-    run(recipe, &folder, resume, &Device::flex(), "test", &mut Silent).unwrap()
-}
-
-/// All weights at the end of a stage, the classifiers' too.
-fn weights(path: &Path, stage: &str) -> Vec<TensorMap> {
-    let checkpoint = Checkpoint::read(&path.join(format!("checkpoints/{stage}.safetensors"))).unwrap();
-    let classifiers = checkpoint.classifiers.into_iter().map(|c| c.parameters);
-    std::iter::once(checkpoint.model).chain(classifiers).collect()
-}
 
 fn metrics_without_times(path: &Path) -> Vec<Record> {
     let mut records = MetricsLog::read(&path.join("metrics.jsonl")).unwrap();

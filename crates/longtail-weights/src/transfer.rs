@@ -96,10 +96,9 @@ pub fn import(
     let mut used: BTreeSet<&str> = BTreeSet::new();
     for (path, initial) in wanted {
         let source = naming.source(path);
-        let found = source.as_ref().and_then(|source| {
-            let names = source.names.iter();
-            names.filter_map(|name| weights.get_key_value(name.as_str())).next()
-        });
+        let found = source
+            .as_ref()
+            .and_then(|source| source.all_names().filter_map(|name| weights.get_key_value(name)).next());
         let (Some(source), Some((&name, tensor))) = (source, found) else {
             let note = "keeps its initial values".into();
             let (ours, shape) = (Some(path.clone()), initial.shape.clone());
@@ -139,6 +138,7 @@ pub fn import(
 /// If a shape does not fit its place.
 pub fn export(arrays: &Arrays, naming: Naming) -> Result<(Arrays, Vec<String>), WeightsError> {
     let (mut named, mut left) = (Arrays::new(), Vec::new());
+    let cascade = arrays.keys().any(|path| path.starts_with("cascade."));
     let classifier = arrays.get("roi_head.classifier.bias").map(|bias| bias.values.len());
     for (path, array) in arrays {
         let Some(source) = naming.source(path) else {
@@ -147,7 +147,8 @@ pub fn export(arrays: &Arrays, naming: Naming) -> Result<(Arrays, Vec<String>), 
         };
         let refused = |reason: String| WeightsError::Tensor { name: path.clone(), reason };
         let theirs = to_theirs(source.change, array, classifier).map_err(refused)?;
-        named.insert(source.names[0].clone(), theirs);
+        let numbered = source.in_cascade.filter(|_| cascade);
+        named.insert(numbered.unwrap_or_else(|| source.names[0].clone()), theirs);
     }
     Ok((named, left))
 }

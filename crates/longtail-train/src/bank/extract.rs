@@ -130,6 +130,11 @@ pub fn extract(
             "is `expanded`, but a feature bank keeps one label a RoI; make it from `leaf` or `plain` labels";
         return Err(TrainError::recipe("data.labels", reason));
     }
+    if !source.recipe.detector.cascade.is_empty() {
+        let reason = "has heads, and each trains its classifier on RoIs of its own, which a feature bank does not keep; train the \
+                      classifiers of a cascade with a stage of `train = \"classifier\"`";
+        return Err(TrainError::recipe("detector.cascade", reason));
+    }
     let data = RunData::open(&source.recipe.data, &source.recipe.transform, source.recipe.seed, observer)?;
     let device = device.clone().inner();
     let detector = source.detector(data.classes.len(), &device)?;
@@ -148,9 +153,9 @@ pub fn extract(
     }
 
     let classes: Vec<BankClass> = data.classes.iter().map(bank_class).collect();
-    let outputs = detector.classifier().weight.dims()[1];
+    let outputs = detector.classifiers()[0].weight.dims()[1];
     let hidden = Some(detector.last_hidden()).filter(|_| options.layer == FeatureLayer::Hidden);
-    let width = hidden.unwrap_or(detector.classifier()).weight.dims()[0];
+    let width = hidden.unwrap_or(detector.classifiers()[0]).weight.dims()[0];
     let base = Header {
         layer: options.layer,
         total_images: data.train.counts().total_images,
@@ -241,7 +246,7 @@ pub fn extract(
         let part = job.run(&folder, header, task, observer)?;
         *(if name == "holdout" { &mut held_out } else { &mut validation }) = Some(part);
     }
-    Head::of_linear(detector.classifier(), hidden).write(
+    Head::of_linear(detector.classifiers()[0], hidden).write(
         &out.join("stage1.safetensors"),
         &HeadFile {
             correction: source.correction,
@@ -398,7 +403,7 @@ impl Job {
             FeatureLayer::Classifier => classifier,
             FeatureLayer::Hidden => hidden,
         };
-        let logits = self.logits.then(|| self.detector.classifier().forward(classifier.clone()));
+        let logits = self.logits.then(|| self.detector.classifiers()[0].forward(classifier.clone()));
         Rows::new(stored, logits)
     }
 

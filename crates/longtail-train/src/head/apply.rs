@@ -89,7 +89,7 @@ pub fn apply(
         let validation = Validation::open(&recipe.data, recipe.seed, &results.classes, observer)?;
         if let Some(validation) = validation {
             let loss = file.build_loss()?;
-            let scored = Scored::new(&linear(head, &device), loss.as_ref())?;
+            let scored = Scored::new(&[&linear(head, &device)], loss.as_ref())?;
             let labels = longtail_data::LabelMap::new(&validation.dataset.set().categories);
             let mut found = detect(
                 &detector,

@@ -41,7 +41,7 @@ pub fn detect(
         return Err(BankError::Header { path: bank.folder().join("bank.json"), reason }.into());
     }
     let layers = Layers {
-        classifier: Scored::new(&linear(head, &Device::flex()), loss)?.linear,
+        classifier: Scored::new(&[&linear(head, &Device::flex())], loss)?.linear,
         hidden: head.hidden.as_ref().map(|hidden| layer_of(hidden.to_detector(), &Device::flex())),
     };
     let mut found = Vec::new();

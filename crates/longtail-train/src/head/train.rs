@@ -24,7 +24,7 @@ use crate::{
     observer::{Event, Observer},
     recipe::Length,
     sgd::SgdConfig,
-    slice_sgd::SliceSgd,
+    slice_sgd::{Parameter, SliceSgd},
 };
 
 /// Seconds between checkpoints.
@@ -178,7 +178,7 @@ pub fn iterations(length: Length, steps_per_epoch: u64) -> u64 {
 struct Training {
     layer: Layer,
     /// Of weight and bias, and of the hidden layer's: empty ones if that is not trained.
-    sgd: SliceSgd<4>,
+    sgd: SliceSgd,
     state: LossState,
     iteration: u64,
     seconds: f64,
@@ -220,19 +220,18 @@ impl Training {
                 Some(HiddenRecipe::Trained { learning_rate_factor }) => rate * learning_rate_factor,
                 _ => rate,
             };
-            let (hidden_weight, hidden_bias) = match (&mut self.layer.hidden, found.hidden) {
-                (Some(hidden), Some([weight, bias])) => {
-                    ((hidden.weight.as_mut_slice(), weight), (hidden.bias.as_mut_slice(), bias))
-                }
-                _ => Default::default(),
-            };
-            let parameters = [
-                (self.layer.weight.as_mut_slice(), classifier.weight),
-                (&mut self.layer.bias, classifier.bias),
-                hidden_weight,
-                hidden_bias,
+            let Layer { weight, bias, hidden, .. } = &mut self.layer;
+            let mut parameters = vec![
+                Parameter { values: weight, gradient: classifier.weight, learning_rate: rate },
+                Parameter { values: bias, gradient: classifier.bias, learning_rate: rate },
             ];
-            self.sgd.step(sgd, [rate, rate, of_hidden, of_hidden], parameters);
+            if let (Some(hidden), Some([weight, bias])) = (hidden, found.hidden) {
+                parameters.extend([
+                    Parameter { values: &mut hidden.weight, gradient: weight, learning_rate: of_hidden },
+                    Parameter { values: &mut hidden.bias, gradient: bias, learning_rate: of_hidden },
+                ]);
+            }
+            self.sgd.step(sgd, parameters);
             self.iteration += 1;
             observer.observe(Event::Step {
                 stage: &self.file.name,
@@ -265,9 +264,7 @@ impl Training {
     }
 
     fn save(&self) -> Result<(), TrainError> {
-        let (Some(path), Some([weight, bias, hidden_weight, hidden_bias])) =
-            (&self.checkpoint, self.sgd.velocity())
-        else {
+        let (Some(path), [weight, bias, of_hidden @ ..]) = (&self.checkpoint, self.sgd.velocity()) else {
             return Ok(());
         };
         let resume = Resume { iteration: self.iteration, state: self.state.clone(), seconds: self.seconds };
@@ -278,12 +275,8 @@ impl Training {
             ("velocity.weight", weight),
             ("velocity.bias", bias),
         ];
-        if self.layer.hidden_trained {
-            tensors.extend([
-                ("velocity.hidden.weight", hidden_weight.as_slice()),
-                ("velocity.hidden.bias", hidden_bias),
-            ]);
-        }
+        let names = ["velocity.hidden.weight", "velocity.hidden.bias"];
+        tensors.extend(names.into_iter().zip(of_hidden.iter().map(Vec::as_slice)));
         head(&self.layer, &self.file).write_with(path, &self.file, Some((&resume, &tensors)))
     }
 
@@ -304,20 +297,16 @@ impl Training {
                 .ok_or_else(|| refused("is no checkpoint"))
         };
         let (weights, biases) = (self.layer.weight.len(), self.layer.bias.len());
-        let of_hidden = match self.layer.hidden.as_ref().filter(|_| self.layer.hidden_trained) {
-            Some(hidden) => [
-                take("velocity.hidden.weight", hidden.weight.len())?,
-                take("velocity.hidden.bias", hidden.bias.len())?,
-            ],
-            None => Default::default(),
-        };
+        let mut velocity = vec![take("velocity.weight", weights)?, take("velocity.bias", biases)?];
+        if let Some(hidden) = self.layer.hidden.as_ref().filter(|_| self.layer.hidden_trained) {
+            velocity.push(take("velocity.hidden.weight", hidden.weight.len())?);
+            velocity.push(take("velocity.hidden.bias", hidden.bias.len())?);
+        }
         let resume = resume.ok_or_else(|| refused("is no checkpoint"))?;
         self.layer.weight = take("trained.weight", weights)?;
         self.layer.bias = take("trained.bias", biases)?;
         self.layer.hidden = head.hidden;
-        let [hidden_weight, hidden_bias] = of_hidden;
-        let (weight, bias) = (take("velocity.weight", weights)?, take("velocity.bias", biases)?);
-        self.sgd = SliceSgd::with_velocity([weight, bias, hidden_weight, hidden_bias]);
+        self.sgd = SliceSgd::with_velocity(velocity);
         (self.iteration, self.state, self.seconds) = (resume.iteration, resume.state, resume.seconds);
         Ok(())
     }

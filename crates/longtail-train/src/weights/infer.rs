@@ -6,7 +6,7 @@ use longtail_data::Transform;
 use longtail_detect::{
     FasterRcnnConfig, TestConfig,
     backbone::{BackboneConfig, EfficientNetLiteConfig, Layout, ResNetConfig, Stem, Style},
-    config::{AnchorConfig, AnchorSpacing, RoiHeadConfig, RpnConfig},
+    config::{AnchorConfig, AnchorSpacing, CascadeHeadConfig, RoiHeadConfig, RpnConfig},
 };
 use longtail_weights::{Naming, Tensor};
 
@@ -80,6 +80,19 @@ pub(super) fn infer(weights: &BTreeMap<&str, &Tensor>, naming: Naming) -> Result
         smooth_l1_beta: if torchvision { 1.0 / 9.0 } else { default.smooth_l1_beta },
         ..default
     };
+    let further =
+        (0..).take_while(|n| shapes.find(&format!("cascade.{n}.classifier.bias")).is_some()).count();
+    detector.cascade = match further {
+        0 => Vec::new(),
+        2 => CascadeHeadConfig::published(),
+        _ => return Err(format!("has {} heads; one, or a cascade of three, is read", further + 1)),
+    };
+    if naming == Naming::Detectron2 {
+        let deviations = [[1.0 / 20.0, 1.0 / 10.0], [1.0 / 30.0, 1.0 / 15.0]];
+        for (head, [centre, side]) in detector.cascade.iter_mut().zip(deviations) {
+            head.box_deviations = [centre, centre, side, side];
+        }
+    }
     detector.rpn = RpnConfig::default();
     let min_side = if torchvision { 0.01 } else { 0.0 };
     let test = TestConfig { score_threshold: 0.05, max_detections: 100, min_side, ..TestConfig::default() };
@@ -94,7 +107,7 @@ struct Shapes<'a> {
 impl Shapes<'_> {
     fn find(&self, path: &str) -> Option<&[usize]> {
         let source = self.naming.source(path)?;
-        source.names.iter().find_map(|name| self.weights.get(name.as_str())).map(|tensor| tensor.shape())
+        source.all_names().find_map(|name| self.weights.get(name)).map(|tensor| tensor.shape())
     }
 
     fn of(&self, path: &str) -> Result<&[usize], String> {

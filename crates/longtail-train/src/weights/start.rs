@@ -15,11 +15,11 @@ use crate::{
     parameters::{TensorMap, restore, snapshot},
 };
 
-const CLASSIFIER: &str = "roi_head.classifier.";
-const REGRESSION: &str = "roi_head.regression.";
-const REGRESSION_HIDDEN: &str = "roi_head.regression_hidden.";
+const CLASSIFIER: &str = ".classifier.";
+const REGRESSION: &str = ".regression.";
+const REGRESSION_HIDDEN: &str = ".regression_hidden.";
 /// What the box regression reads in a detector without a hidden layer of its own for it.
-const SHARED_HIDDEN: &str = "roi_head.hidden.1.";
+const SHARED_HIDDEN: &str = ".hidden.1.";
 
 /// The detector with every tensor that the checkpoint at `path` has for it. Where the classes differ, those of the
 /// same name are taken and the others keep their initial weights. A box regression's own hidden layer begins with the
@@ -43,8 +43,8 @@ pub(crate) fn start(
     let (mut loaded, mut missing, mut resized) = (0, Vec::new(), false);
     for (name, own) in &initial {
         let shared = || {
-            let rest = name.strip_prefix(REGRESSION_HIDDEN)?;
-            checkpoint.model.get(&format!("{SHARED_HIDDEN}{rest}"))
+            let (head, rest) = name.split_once(REGRESSION_HIDDEN)?;
+            checkpoint.model.get(&format!("{head}{SHARED_HIDDEN}{rest}"))
         };
         let Some(found) = checkpoint.model.get(name).or_else(shared) else {
             missing.push(name.as_str());
@@ -52,9 +52,9 @@ pub(crate) fn start(
             continue;
         };
         let sources = map.as_ref().filter(|(_, same)| !same).and_then(|(map, _)| {
-            if name.starts_with(CLASSIFIER) {
+            if name.contains(CLASSIFIER) {
                 Some(columns.iter().map(|column| column_of(*column, map)).collect::<Vec<_>>())
-            } else if name.starts_with(REGRESSION) && own.shape().to_vec().last() != Some(&4) {
+            } else if name.contains(REGRESSION) && own.shape().to_vec().last() != Some(&4) {
                 Some(map.iter().flat_map(|c| (0..4).map(move |d| c.map(|c| c * 4 + d))).collect())
             } else {
                 None

@@ -1,4 +1,4 @@
-//! A tiny recipe, a run of it and banks of that.
+//! A tiny recipe, runs of it and banks of those.
 
 // Every test binary uses a part of it.
 #![allow(dead_code)]
@@ -10,8 +10,11 @@ use longtail_bank::{Bank, FeatureLayer, Precision};
 use longtail_train::{
     Event, Observer, Recipe, RunFolder, Silent,
     bank::{ExtractOptions, FeatureSource, Plan, extract},
+    checkpoint::Checkpoint,
     head::{BatchRecipe, HeadRecipe},
+    parameters::TensorMap,
     recipe::Length,
+    results::Results,
     run,
 };
 use tempfile::TempDir;
@@ -107,4 +110,59 @@ impl Observer for Notes {
             self.0.push(text.to_owned());
         }
     }
+}
+
+/// The tiny recipe with both stages, each of four iterations.
+pub fn two_stages(overrides: &[&str]) -> Recipe {
+    let classifier_stage = r#"
+        [[stages]]
+        name = "classifier"
+        train = "classifier"
+        length = { iterations = 4 }
+        batch_size = 2
+        optimizer = { learning_rate = 0.01 }
+        classifiers = [
+            { name = "softmax continued", loss = { kind = "softmax-cross-entropy" } },
+            { name = "ACSL", loss = { kind = "acsl", background = "frequency-sampled" } },
+        ]
+    "#;
+    let changes = [
+        "log_every=1",
+        "checkpoint_every=3",
+        "data.images=160",
+        "data.validation_images=6",
+        "stages.0.length={ iterations = 4 }",
+        "stages.0.batch_size=2",
+    ];
+    let overrides: Vec<String> = changes.iter().chain(overrides).map(|o| (*o).to_owned()).collect();
+    Recipe::parse(&format!("{}{classifier_stage}", TINY), &overrides).unwrap()
+}
+
+/// Asks to stop after a number of steps, counted over all stages.
+pub struct StopAfter {
+    pub steps: usize,
+}
+
+impl Observer for StopAfter {
+    fn observe(&mut self, event: Event<'_>) {
+        if matches!(event, Event::Step { .. }) {
+            self.steps = self.steps.saturating_sub(1);
+        }
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.steps == 0
+    }
+}
+
+pub fn finish(recipe: &Recipe, path: &Path, resume: bool) -> Results {
+    let folder = RunFolder::open(path, resume).unwrap();
+    run(recipe, &folder, resume, &Device::flex(), "test", &mut Silent).unwrap()
+}
+
+/// All weights at the end of a stage, the classifiers' too.
+pub fn weights(path: &Path, stage: &str) -> Vec<TensorMap> {
+    let checkpoint = Checkpoint::read(&path.join(format!("checkpoints/{stage}.safetensors"))).unwrap();
+    let classifiers = checkpoint.classifiers.into_iter().map(|c| c.parameters);
+    std::iter::once(checkpoint.model).chain(classifiers).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Background, Change, Source,
-    path::{Part, Place, number, resnet},
+    path::{Part, Place, head, number, resnet},
 };
 
 /// The detector.
@@ -27,17 +27,23 @@ pub fn source(path: &str) -> Option<Source> {
     }
     let (layer, part) = path.rsplit_once('.')?;
     let linear = if part == "weight" { Change::Transpose } else { Change::Keep };
-    let (name, change) = match layer {
-        "rpn.hidden" => ("proposal_generator.rpn_head.conv", Change::Keep),
-        "rpn.objectness" => ("proposal_generator.rpn_head.objectness_logits", Change::Keep),
-        "rpn.deltas" => ("proposal_generator.rpn_head.anchor_deltas", Change::Keep),
-        "roi_head.hidden.0" => ("roi_heads.box_head.fc1", linear),
-        "roi_head.hidden.1" => ("roi_heads.box_head.fc2", linear),
-        "roi_head.classifier" => ("roi_heads.box_predictor.cls_score", Change::Classifier(Background::Last)),
-        "roi_head.regression" => {
-            ("roi_heads.box_predictor.bbox_pred", Change::Regression { background: false })
-        }
+    if let Some((number, layer)) = head(layer) {
+        let (group, name, change) = match layer {
+            "hidden.0" => ("box_head", "fc1", linear),
+            "hidden.1" => ("box_head", "fc2", linear),
+            "classifier" => ("box_predictor", "cls_score", Change::Classifier(Background::Last)),
+            "regression" => ("box_predictor", "bbox_pred", Change::Regression { background: false }),
+            _ => return None,
+        };
+        let single = format!("roi_heads.{group}.{name}.{part}");
+        let numbered = format!("roi_heads.{group}.{number}.{name}.{part}");
+        return Some(Source::of_head(number, single, numbered, change));
+    }
+    let name = match layer {
+        "rpn.hidden" => "conv",
+        "rpn.objectness" => "objectness_logits",
+        "rpn.deltas" => "anchor_deltas",
         _ => return None,
     };
-    Some(Source::new(format!("{name}.{part}"), change))
+    Some(Source::new(format!("proposal_generator.rpn_head.{name}.{part}"), Change::Keep))
 }

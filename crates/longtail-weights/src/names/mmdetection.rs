@@ -5,7 +5,11 @@
 //! RoIAlign shifts by half a pixel and takes as many samples as a bin has pixels, and decoding clamps both signs of the
 //! log-ratio of sides. The settings `anchors.rounded`, `roi_head.aligned` and `roi_head.sampling_ratio = 0` follow it.
 
-use super::{Background, Change, Source, path::number, torchvision::resnet_source};
+use super::{
+    Background, Change, Source,
+    path::{head, number},
+    torchvision::resnet_source,
+};
 
 /// Major version, as far as names are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,21 +33,26 @@ pub fn source(path: &str, version: Version) -> Option<Source> {
     }
     let (layer, part) = path.rsplit_once('.')?;
     let linear = if part == "weight" { Change::Transpose } else { Change::Keep };
-    let (head, background) = match version {
-        Version::One => ("bbox_head", Background::First),
-        Version::Two => ("roi_head.bbox_head", Background::Last),
-    };
-    let (name, change) = match layer {
-        "rpn.hidden" => ("rpn_head.rpn_conv".to_owned(), Change::Keep),
-        "rpn.objectness" => ("rpn_head.rpn_cls".to_owned(), Change::Keep),
-        "rpn.deltas" => ("rpn_head.rpn_reg".to_owned(), Change::Keep),
-        "roi_head.hidden.0" => (format!("{head}.shared_fcs.0"), linear),
-        "roi_head.hidden.1" => (format!("{head}.shared_fcs.1"), linear),
-        "roi_head.classifier" => (format!("{head}.fc_cls"), Change::Classifier(background)),
-        "roi_head.regression" => {
-            (format!("{head}.fc_reg"), Change::Regression { background: version == Version::One })
-        }
+    if let Some((number, layer)) = head(layer) {
+        let (head, background) = match version {
+            Version::One => ("bbox_head", Background::First),
+            Version::Two => ("roi_head.bbox_head", Background::Last),
+        };
+        let (name, change) = match layer {
+            "hidden.0" => ("shared_fcs.0", linear),
+            "hidden.1" => ("shared_fcs.1", linear),
+            "classifier" => ("fc_cls", Change::Classifier(background)),
+            "regression" => ("fc_reg", Change::Regression { background: version == Version::One }),
+            _ => return None,
+        };
+        let (single, numbered) = (format!("{head}.{name}.{part}"), format!("{head}.{number}.{name}.{part}"));
+        return Some(Source::of_head(number, single, numbered, change));
+    }
+    let name = match layer {
+        "rpn.hidden" => "rpn_conv",
+        "rpn.objectness" => "rpn_cls",
+        "rpn.deltas" => "rpn_reg",
         _ => return None,
     };
-    Some(Source::new(format!("{name}.{part}"), change))
+    Some(Source::new(format!("rpn_head.{name}.{part}"), Change::Keep))
 }

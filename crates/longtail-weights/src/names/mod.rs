@@ -64,13 +64,28 @@ pub enum Change {
 pub struct Source {
     /// Names that it can have, the current one first.
     pub names: Vec<String>,
+    /// Its name in a Cascade R-CNN, where that is another: heads are numbered there.
+    pub in_cascade: Option<String>,
     /// What has to be done with its numbers.
     pub change: Change,
 }
 
 impl Source {
     fn new(name: String, change: Change) -> Self {
-        Self { names: vec![name], change }
+        Self { names: vec![name], in_cascade: None, change }
+    }
+
+    /// A tensor of a head that is called one way where there is a single head, and another way, by its number, in a cascade.
+    fn of_head(number: usize, single: String, numbered: String, change: Change) -> Self {
+        match number {
+            0 => Self { names: vec![single], in_cascade: Some(numbered), change },
+            _ => Self::new(numbered, change),
+        }
+    }
+
+    /// All names that it can have.
+    pub fn all_names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().chain(&self.in_cascade).map(String::as_str)
     }
 }
 
@@ -278,6 +293,35 @@ mod tests {
         // Files before torchvision 0.14.
         assert_eq!(names(Torchvision, "rpn.hidden.bias")[1], "rpn.head.conv.bias");
         assert_eq!(names(Torchvision, "pyramid.lateral.0.bias")[1], "backbone.fpn.inner_blocks.0.bias");
+    }
+
+    #[test]
+    fn the_heads_of_a_cascade_are_numbered() {
+        use Naming::{Detectron2, Mmdetection, Mmdetection1};
+        for (naming, single, first, third) in [
+            (Mmdetection1, "bbox_head.fc_cls.bias", "bbox_head.0.fc_cls.bias", "bbox_head.2.fc_cls.bias"),
+            (
+                Mmdetection,
+                "roi_head.bbox_head.fc_cls.bias",
+                "roi_head.bbox_head.0.fc_cls.bias",
+                "roi_head.bbox_head.2.fc_cls.bias",
+            ),
+            (
+                Detectron2,
+                "roi_heads.box_predictor.cls_score.bias",
+                "roi_heads.box_predictor.0.cls_score.bias",
+                "roi_heads.box_predictor.2.cls_score.bias",
+            ),
+        ] {
+            let source = naming.source("roi_head.classifier.bias").unwrap();
+            assert_eq!(source.all_names().collect::<Vec<_>>(), [single, first]);
+            let further = naming.source("cascade.1.classifier.bias").unwrap();
+            assert_eq!(further.all_names().collect::<Vec<_>>(), [third]);
+            assert_eq!(further.change, source.change);
+        }
+        let hidden = Detectron2.source("cascade.0.hidden.1.weight").unwrap();
+        assert_eq!(hidden.names, ["roi_heads.box_head.1.fc2.weight"]);
+        assert_eq!(Naming::Torchvision.source("cascade.0.hidden.1.weight"), None);
     }
 
     #[test]

@@ -53,3 +53,11 @@ pub fn number(path: &str) -> Option<(usize, &str)> {
     let (number, rest) = path.split_once('.')?;
     Some((number.parse().ok()?, rest))
 }
+
+/// The number of the head that a path belongs to and the path inside it: `roi_head` is the first, `cascade.0` the second.
+pub fn head(path: &str) -> Option<(usize, &str)> {
+    if let Some(inside) = path.strip_prefix("roi_head.") {
+        return Some((0, inside));
+    }
+    number(path.strip_prefix("cascade.")?).map(|(further, inside)| (further + 1, inside))
+}

@@ -40,7 +40,9 @@ pub fn source(path: &str) -> Option<Source> {
         return Some(source);
     }
     // Until 0.13 these convolutions were not wrapped.
-    let both = |new: String, old: String| Some(Source { names: vec![new, old], change: Change::Keep });
+    let both = |new: String, old: String| {
+        Some(Source { names: vec![new, old], in_cascade: None, change: Change::Keep })
+    };
     if let Some(rest) = path.strip_prefix("pyramid.") {
         let (kind, rest) = rest.split_once('.')?;
         let (level, part) = number(rest)?;
