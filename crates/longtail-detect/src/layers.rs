@@ -92,12 +92,17 @@ impl BatchNorm {
         }
     }
 
-    fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, activation: Activation) -> Tensor<4> {
-        if self.frozen || !x.is_autodiff() {
+    /// The fixed scale and shift of every channel, where it does not depend on the batch.
+    fn fixed(&self, training: bool) -> Option<[Tensor<1>; 2]> {
+        (self.frozen || !training).then(|| {
             let scale = self.gamma.val() / (self.running_variance.value() + self.epsilon).sqrt();
             let shift = self.beta.val() - self.running_mean.value() * scale.clone();
-            return ops::affine(x, scale, shift, residual, activation);
-        }
+            [scale, shift]
+        })
+    }
+
+    /// Normalises by the statistics of the batch, and keeps a running average of them.
+    fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, activation: Activation) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
         let statistics = ops::statistics(x.clone());
         let count = (batch * height * width) as f32;
@@ -162,8 +167,14 @@ impl ConvNorm {
         residual: Option<Tensor<4>>,
         activation: impl Into<Activation>,
     ) -> Tensor<4> {
-        let y = convolve(x, &self.weight, None, self.stride, self.groups, self.same);
-        self.norm.forward(y, residual, activation.into())
+        let weight = self.weight.val();
+        let options = conv_options(&x, &weight, self.stride, self.groups, self.same);
+        match self.norm.fixed(x.is_autodiff()) {
+            Some([scale, shift]) => {
+                ops::conv2d_affine(x, weight, scale, shift, residual, options, activation)
+            }
+            None => self.norm.forward(ops::conv2d(x, weight, None, options), residual, activation.into()),
+        }
     }
 }
 
@@ -191,19 +202,13 @@ impl Conv {
 
     /// `conv(x) + bias`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        convolve(x, &self.weight, Some(&self.bias), 1, 1, false)
+        let weight = self.weight.val();
+        let options = conv_options(&x, &weight, 1, 1, false);
+        ops::conv2d(x, weight, Some(self.bias.val()), options)
     }
 }
 
-fn convolve(
-    x: Tensor<4>,
-    weight: &Param<Tensor<4>>,
-    bias: Option<&Param<Tensor<1>>>,
-    stride: usize,
-    groups: usize,
-    same: bool,
-) -> Tensor<4> {
-    let weight = weight.val();
+fn conv_options(x: &Tensor<4>, weight: &Tensor<4>, stride: usize, groups: usize, same: bool) -> ConvOptions {
     let [_, _, kernel, _] = weight.dims();
     let [_, _, height, width] = x.dims();
     let (start, end) = if same {
@@ -215,7 +220,5 @@ fn convolve(
     } else {
         ([kernel / 2; 2], [kernel / 2; 2])
     };
-    let options =
-        ConvOptions { stride: [stride; 2], padding: start, end_padding: end, groups, bias: bias.is_some() };
-    ops::conv2d(x, weight, bias.map(Param::val), options)
+    ConvOptions { stride: [stride; 2], padding: start, end_padding: end, groups, bias: false }
 }

@@ -3,8 +3,8 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use longtail_detect::ops::{
-    ConvOptions, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, kernels::conv::ConvShape, roi_align,
-    statistics,
+    Activation, ConvOptions, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, conv2d_affine,
+    kernels::conv::ConvShape, roi_align, statistics,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -125,6 +125,58 @@ fn convolution_equals_its_definition() {
         assert_close(&values(bt.grad(&gradients).unwrap()), &db, 1e-4);
         let unbiased = conv2d(xt.inner(), wt.inner(), None, options);
         assert_close(&values(unbiased), &y, 1e-4);
+    }
+}
+
+/// In one pass and in two, depthwise and not, with a residual and without; and the gradients, which are those of the two.
+#[test]
+fn convolution_with_what_follows_equals_the_two_apart() {
+    let device = Device::flex().autodiff();
+    for (inputs, outputs, kernel, stride, groups) in
+        [(8, 40, 1, 1, 1), (5, 6, 3, 2, 1), (6, 6, 3, 1, 6), (6, 6, 5, 2, 6), (8, 12, 3, 1, 4)]
+    {
+        let x = tensor(&random(1, 2 * inputs * 9 * 11), [2, inputs, 9, 11], &device).require_grad();
+        let shape = [outputs, inputs / groups, kernel, kernel];
+        let weight = tensor(&random(2, shape.iter().product()), shape, &device).require_grad();
+        // As those that a trained normalisation gives: they are told to want gradients, and get none.
+        let scale = tensor(&random(3, outputs), [outputs], &device).require_grad();
+        let shift = tensor(&random(4, outputs), [outputs], &device).require_grad() * 1.0;
+        let padding = [kernel / 2; 2];
+        let options = ConvOptions { stride: [stride; 2], padding, end_padding: padding, groups, bias: false };
+        let plain = conv2d(x.clone().inner(), weight.clone().inner(), None, options);
+        let dims = plain.dims();
+        let residual = tensor(&random(5, dims.iter().product()), dims, &device);
+        for residual in [None, Some(residual)] {
+            let (scale, shift) = (scale.clone(), shift.clone());
+            let inner_residual = residual.clone().map(|r| r.inner());
+            let apart = affine(
+                plain.clone(),
+                scale.clone().inner(),
+                shift.clone().inner(),
+                inner_residual,
+                Activation::Relu6,
+            );
+            let fused = |x: Tensor<4>, weight: Tensor<4>, on: &dyn Fn(Tensor<1>) -> Tensor<1>| {
+                let residual = residual.clone().map(|r| if x.is_autodiff() { r } else { r.inner() });
+                let (scale, shift) = (on(scale.clone()), on(shift.clone()));
+                conv2d_affine(x, weight, scale, shift, residual, options, Activation::Relu6)
+            };
+            let inner = fused(x.clone().inner(), weight.clone().inner(), &|t| t.inner());
+            assert_eq!(values(inner), values(apart));
+            let differentiated = fused(x.clone(), weight.clone(), &|t| t);
+            let apart = affine(
+                conv2d(x.clone(), weight.clone(), None, options),
+                scale.clone(),
+                shift.clone(),
+                residual.clone(),
+                Activation::Relu6,
+            );
+            let gradients = [apart, differentiated].map(|y| y.sum().backward());
+            let of = |tensor: &Tensor<4>| gradients.each_ref().map(|g| values(tensor.grad(g).unwrap()));
+            for [apart, fused] in [of(&x), of(&weight)] {
+                assert_eq!(apart, fused);
+            }
+        }
     }
 }
 

@@ -101,6 +101,21 @@ impl<B: Backend + DetectionOps + DetectionBackward, C: CheckpointStrategy> Detec
         }
     }
 
+    fn detection_conv2d_affine(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        options: ConvOptions,
+        epilogue: Epilogue,
+    ) -> FloatTensor<Self> {
+        // Each has its own backward pass. In place of the bias, something that waits for no gradient.
+        let no_bias = Self::from_inner(shift.clone().into_primitive());
+        let y = Self::detection_conv2d(x, weight, no_bias, ConvOptions { bias: false, ..options });
+        Self::detection_affine(y, scale, shift, residual, epilogue)
+    }
+
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {
         Self::from_inner(B::detection_statistics(x.into_primitive()))
     }

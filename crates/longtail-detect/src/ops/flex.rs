@@ -9,8 +9,8 @@ use burn_flex::FlexTensor;
 use super::{
     ConvOptions, DetectionBackward, DetectionOps, Epilogue, RoiAlignOptions,
     kernels::{
-        conv::{self, ConvShape},
-        norm::{self, Planes},
+        conv::{self, ConvShape, Then},
+        norm::{self, Affine, Planes},
         roi_align::{self, LEVELS, Region},
     },
 };
@@ -57,7 +57,31 @@ impl DetectionOps for Flex {
     ) -> FloatTensor<Self> {
         let (x, weight, bias) = (x.to_contiguous(), weight.to_contiguous(), bias.to_contiguous());
         let shape = conv_shape(&x, &weight, options);
-        let y = conv::forward(&shape, slice(&x), slice(&weight), options.bias.then(|| slice(&bias)));
+        let then = if options.bias { Then::Bias(slice(&bias)) } else { Then::Nothing };
+        let y = conv::forward(&shape, slice(&x), slice(&weight), then);
+        let [height, width] = shape.output_size();
+        tensor(y, [shape.batch, shape.outputs, height, width])
+    }
+
+    fn detection_conv2d_affine(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        options: ConvOptions,
+        epilogue: Epilogue,
+    ) -> FloatTensor<Self> {
+        let (x, weight, residual) = (x.to_contiguous(), weight.to_contiguous(), residual.to_contiguous());
+        let (scale, shift) = (scale.to_contiguous(), shift.to_contiguous());
+        let shape = conv_shape(&x, &weight, options);
+        let affine = Affine {
+            scale: slice(&scale),
+            shift: slice(&shift),
+            residual: epilogue.residual.then(|| slice(&residual)),
+            activation: epilogue.activation,
+        };
+        let y = conv::forward(&shape, slice(&x), slice(&weight), Then::Affine(affine));
         let [height, width] = shape.output_size();
         tensor(y, [shape.batch, shape.outputs, height, width])
     }

@@ -42,6 +42,17 @@ pub trait DetectionOps: Backend {
         options: ConvOptions,
     ) -> FloatTensor<Self>;
 
+    /// [`Self::detection_conv2d`] without bias and [`Self::detection_affine`] in one pass.
+    fn detection_conv2d_affine(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        options: ConvOptions,
+        epilogue: Epilogue,
+    ) -> FloatTensor<Self>;
+
     /// Mean and variance of each channel, `[2, C]`. Not differentiated: [`Self::detection_batch_norm`] is, through
     /// them.
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -126,6 +137,29 @@ pub fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, options:
         weight.into_dispatch(),
         bias.into_dispatch(),
         options,
+    ))
+}
+
+/// `activation(conv(x) · scale + shift + residual)` with fixed `scale` and `shift` of `[Cout]`.
+pub fn conv2d_affine(
+    x: Tensor<4>,
+    weight: Tensor<4>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    residual: Option<Tensor<4>>,
+    options: ConvOptions,
+    activation: impl Into<Activation>,
+) -> Tensor<4> {
+    let epilogue = Epilogue { residual: residual.is_some(), activation: activation.into() };
+    let residual = residual.unwrap_or_else(|| Tensor::zeros([1, 1, 1, 1], &x.device()));
+    Tensor::from_dispatch(Dispatch::detection_conv2d_affine(
+        x.into_dispatch(),
+        weight.into_dispatch(),
+        scale.into_dispatch(),
+        shift.into_dispatch(),
+        residual.into_dispatch(),
+        ConvOptions { bias: false, ..options },
+        epilogue,
     ))
 }
 

@@ -7,10 +7,13 @@
 use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-use super::{SharedSlice, depthwise, vectorised};
+use super::{SharedSlice, depthwise, norm::Affine, vectorised};
 
 /// Output positions of a block: with K = 576 a block of columns takes 1.2 MB, about one L2 cache.
 const BLOCK_POSITIONS: usize = 512;
+
+/// Tasks that a convolution of few positions is cut into at least, if it has the channels.
+const OUTPUT_BLOCKS: usize = 8;
 
 /// Shape of a convolution over `[N, Cin, H, W]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +92,16 @@ impl ConvShape {
         (0..rows).step_by(step).map(|first| (first, step.min(rows - first))).collect()
     }
 
+    /// Blocks of a group's output channels, as (first channel, channels): more than one where there are few positions, and
+    /// where that does not mean making columns again.
+    fn output_blocks(&self) -> Vec<(usize, usize)> {
+        let channels = self.group_outputs();
+        let others = self.batch * self.groups * self.row_blocks().len();
+        let blocks = if self.is_pointwise() { OUTPUT_BLOCKS.div_ceil(others.max(1)) } else { 1 };
+        let step = channels.div_ceil(blocks).next_multiple_of(16).min(channels.max(1));
+        (0..channels).step_by(step).map(|first| (first, step.min(channels - first))).collect()
+    }
+
     /// Blocks of a group's input channels, as (first channel, channels): about 4 when there are enough.
     fn channel_blocks(&self) -> Vec<(usize, usize)> {
         let channels = self.group_inputs();
@@ -97,37 +110,50 @@ impl ConvShape {
     }
 }
 
-/// `Y = W·col(X) + b`, `x [N, Cin, H, W]`, `weight [Cout, Cin / groups, kh, kw]`, `bias [Cout]`.
-pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]>) -> Vec<f32> {
+/// What follows a convolution while its output is in the cache.
+#[derive(Debug, Clone, Copy)]
+pub enum Then<'a> {
+    /// Nothing.
+    Nothing,
+    /// A bias is added, `[Cout]`.
+    Bias(&'a [f32]),
+    /// A scale and shift of every channel, a residual, an activation.
+    Affine(Affine<'a>),
+}
+
+/// `Y = W·col(X)` and what follows, `x [N, Cin, H, W]`, `weight [Cout, Cin / groups, kh, kw]`.
+pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], then: Then<'_>) -> Vec<f32> {
     if shape.is_depthwise() {
-        return depthwise::forward(shape, x, weight, bias);
+        return depthwise::forward(shape, x, weight, then);
     }
     let [rows, columns] = shape.output_size();
     let (positions, image) = (rows * columns, shape.inputs * shape.size[0] * shape.size[1]);
-    let (outputs, depth) = (shape.group_outputs(), shape.depth());
+    let depth = shape.depth();
     let mut y = vec![0.0; shape.batch * shape.outputs * positions];
     let y_shared = SharedSlice::new(&mut y);
-    let blocks = shape.row_blocks();
-    let tasks = shape.batch * shape.groups * blocks.len();
+    let (blocks, slabs) = (shape.row_blocks(), shape.output_blocks());
+    let tasks = shape.batch * shape.groups * slabs.len() * blocks.len();
     (0..tasks).into_par_iter().for_each_init(Vec::new, |scratch, task| {
         let (first_row, block_rows) = blocks[task % blocks.len()];
-        let (n, group) = (task / blocks.len() / shape.groups, task / blocks.len() % shape.groups);
+        let (first_output, outputs) = slabs[task / blocks.len() % slabs.len()];
+        let of_group = task / blocks.len() / slabs.len();
+        let (n, group) = (of_group / shape.groups, of_group % shape.groups);
+        // Among all output channels.
+        let first_output = group * shape.group_outputs() + first_output;
         let (start, count) = (first_row * columns, block_rows * columns);
         let x = &x[n * image..(n + 1) * image];
         let channels = (group * shape.group_inputs(), shape.group_inputs());
         let (col, col_stride) = column_block(shape, x, channels, first_row, block_rows, scratch);
-        // SAFETY: tasks write disjoint ranges: one image, one group, one block of positions each.
-        let target = unsafe { y_shared.from((n * shape.outputs + group * outputs) * positions + start) };
-        if let Some(bias) = bias {
-            for o in 0..outputs {
-                // SAFETY: inside this task's range.
-                unsafe {
-                    y_shared.range((n * shape.outputs + group * outputs + o) * positions + start, count)
-                }
-                .fill(bias[group * outputs + o]);
-            }
+        let place = |output: usize| (n * shape.outputs + output) * positions + start;
+        // SAFETY: tasks write disjoint ranges: one image, some output channels, one block of positions each.
+        let target = unsafe { y_shared.from(place(first_output)) };
+        // SAFETY: inside this task's range, and dropped before the next use of it.
+        let line = |output: usize| unsafe { y_shared.range(place(output), count) };
+        let mine = first_output..first_output + outputs;
+        if let Then::Bias(bias) = then {
+            mine.clone().for_each(|output| line(output).fill(bias[output]));
         }
-        let weight = &weight[group * outputs * depth..];
+        let weight = &weight[first_output * depth..];
         // SAFETY: W is [outputs, depth] row by row, col [depth, count] with its stride, Y rows are `positions` apart.
         unsafe {
             gemm(
@@ -137,7 +163,7 @@ pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]
                 target,
                 1,
                 positions as isize,
-                bias.is_some(),
+                matches!(then, Then::Bias(_)),
                 weight.as_ptr(),
                 1,
                 depth as isize,
@@ -150,6 +176,16 @@ pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], bias: Option<&[f32]
                 false,
                 false,
                 Parallelism::None,
+            );
+        }
+        if let Then::Affine(affine) = then {
+            vectorised(
+                #[inline(always)]
+                || {
+                    for output in mine {
+                        affine.apply(output, place(output), line(output));
+                    }
+                },
             );
         }
     });
@@ -212,7 +248,10 @@ pub fn backward_input(shape: &ConvShape, weight: &[f32], dy: &[f32]) -> Vec<f32>
                 );
             }
             if !shape.is_pointwise() {
-                vectorised(|| columns_to_image(shape, scratch, channels, first_row, block_rows, dx));
+                vectorised(
+                    #[inline(always)]
+                    || columns_to_image(shape, scratch, channels, first_row, block_rows, dx),
+                );
             }
         }
     });
@@ -282,7 +321,10 @@ pub fn backward_weight(shape: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
     });
     let (total, rest) = partial.split_at_mut(size);
     for share in rest.chunks(size) {
-        vectorised(|| total.iter_mut().zip(share).for_each(|(sum, value)| *sum += value));
+        vectorised(
+            #[inline(always)]
+            || total.iter_mut().zip(share).for_each(|(sum, value)| *sum += value),
+        );
     }
     partial.truncate(size);
     partial
@@ -296,7 +338,10 @@ pub fn backward_bias(shape: &ConvShape, dy: &[f32]) -> Vec<f32> {
         .into_par_iter()
         .map(|o| {
             let planes = (0..shape.batch).map(|n| &dy[(n * shape.outputs + o) * positions..][..positions]);
-            vectorised(|| planes.map(|plane| f64::from(super::sum(plane))).sum::<f64>() as f32)
+            vectorised(
+                #[inline(always)]
+                || planes.map(|plane| f64::from(super::sum(plane))).sum::<f64>() as f32,
+            )
         })
         .collect()
 }

@@ -41,6 +41,37 @@ pub struct Epilogue {
     pub activation: Activation,
 }
 
+/// A fixed scale and shift of every channel, a residual and an activation, for code that has an output in its cache.
+#[derive(Debug, Clone, Copy)]
+pub struct Affine<'a> {
+    /// `[C]`.
+    pub scale: &'a [f32],
+    /// `[C]`.
+    pub shift: &'a [f32],
+    /// Of the output's shape.
+    pub residual: Option<&'a [f32]>,
+    /// What follows.
+    pub activation: Activation,
+}
+
+impl Affine<'_> {
+    /// `y ← activation(y · scale + shift + residual)` where `y` are values of `channel` from `start` on in the output.
+    #[inline(always)]
+    pub(crate) fn apply(&self, channel: usize, start: usize, y: &mut [f32]) {
+        let (scale, shift) = (self.scale[channel], self.shift[channel]);
+        let (floor, ceiling) = self.activation.range();
+        if let Some(residual) = self.residual {
+            for (y, r) in y.iter_mut().zip(&residual[start..]) {
+                *y = (*y * scale + shift + r).max(floor).min(ceiling);
+            }
+        } else {
+            for y in y {
+                *y = (*y * scale + shift).max(floor).min(ceiling);
+            }
+        }
+    }
+}
+
 /// Shape of the planes: images, channels, positions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Planes {
@@ -67,14 +98,17 @@ pub fn statistics(planes: Planes, x: &[f32]) -> Vec<f32> {
     let moments: Vec<(f32, f32)> = (0..planes.channels)
         .into_par_iter()
         .map(|channel| {
-            vectorised(|| {
-                let mean = planes.of_channel(channel).map(|r| f64::from(sum(&x[r]))).sum::<f64>() / count;
-                // Around the mean, in a second pass: the square of a large mean would swallow a small variance.
-                let centre = mean as f32;
-                let square = planes.of_channel(channel).map(|r| f64::from(centred_square(&x[r], centre)));
-                let variance = square.sum::<f64>() / count;
-                (centre, variance as f32)
-            })
+            vectorised(
+                #[inline(always)]
+                || {
+                    let mean = planes.of_channel(channel).map(|r| f64::from(sum(&x[r]))).sum::<f64>() / count;
+                    // Around the mean, in a second pass: the square of a large mean would swallow a small variance.
+                    let centre = mean as f32;
+                    let square = planes.of_channel(channel).map(|r| f64::from(centred_square(&x[r], centre)));
+                    let variance = square.sum::<f64>() / count;
+                    (centre, variance as f32)
+                },
+            )
         })
         .collect();
     moments.iter().map(|m| m.0).chain(moments.iter().map(|m| m.1)).collect()
@@ -108,17 +142,20 @@ pub fn affine(
         let (scale, shift) = (scale[plane % planes.channels], shift[plane % planes.channels]);
         let range = plane * planes.positions..(plane + 1) * planes.positions;
         let x = &x[range.clone()];
-        vectorised(|| {
-            if epilogue.residual {
-                for ((y, x), r) in y.iter_mut().zip(x).zip(&residual[range]) {
-                    *y = (x * scale + shift + r).max(floor).min(ceiling);
+        vectorised(
+            #[inline(always)]
+            || {
+                if epilogue.residual {
+                    for ((y, x), r) in y.iter_mut().zip(x).zip(&residual[range]) {
+                        *y = (x * scale + shift + r).max(floor).min(ceiling);
+                    }
+                } else {
+                    for (y, x) in y.iter_mut().zip(x) {
+                        *y = (x * scale + shift).max(floor).min(ceiling);
+                    }
                 }
-            } else {
-                for (y, x) in y.iter_mut().zip(x) {
-                    *y = (x * scale + shift).max(floor).min(ceiling);
-                }
-            }
-        });
+            },
+        );
     });
     y
 }
@@ -132,11 +169,14 @@ pub fn through_relu(y: &[f32], dy: &[f32], epilogue: Epilogue) -> Vec<f32> {
     let mut passed = vec![0.0; dy.len()];
     passed.par_chunks_mut(1 << 14).zip(y.par_chunks(1 << 14)).zip(dy.par_chunks(1 << 14)).for_each(
         |((passed, y), dy)| {
-            vectorised(|| {
-                for ((passed, y), dy) in passed.iter_mut().zip(y).zip(dy) {
-                    *passed = if *y > floor && *y < ceiling { *dy } else { 0.0 };
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for ((passed, y), dy) in passed.iter_mut().zip(y).zip(dy) {
+                        *passed = if *y > floor && *y < ceiling { *dy } else { 0.0 };
+                    }
+                },
+            );
         },
     );
     passed
@@ -148,11 +188,14 @@ pub fn affine_backward(planes: Planes, scale: &[f32], gradient: &[f32]) -> Vec<f
     dx.par_chunks_mut(planes.positions).zip(gradient.par_chunks(planes.positions)).enumerate().for_each(
         |(plane, (dx, gradient))| {
             let scale = scale[plane % planes.channels];
-            vectorised(|| {
-                for (dx, gradient) in dx.iter_mut().zip(gradient) {
-                    *dx = gradient * scale;
-                }
-            });
+            vectorised(
+                #[inline(always)]
+                || {
+                    for (dx, gradient) in dx.iter_mut().zip(gradient) {
+                        *dx = gradient * scale;
+                    }
+                },
+            );
         },
     );
     dx
@@ -179,7 +222,10 @@ pub fn batch_norm_backward(
             let (mut sum_gradient, mut sum_product) = (0.0_f64, 0.0_f64);
             for range in planes.of_channel(channel) {
                 let gradient = &gradient[range.clone()];
-                let (gradient_sum, product_sum) = vectorised(|| (sum(gradient), dot(gradient, &x[range])));
+                let (gradient_sum, product_sum) = vectorised(
+                    #[inline(always)]
+                    || (sum(gradient), dot(gradient, &x[range])),
+                );
                 sum_gradient += f64::from(gradient_sum);
                 sum_product += f64::from(product_sum);
             }
@@ -191,11 +237,15 @@ pub fn batch_norm_backward(
             for range in planes.of_channel(channel) {
                 // SAFETY: each task owns its channel's planes.
                 let dx = unsafe { shared.range(range.start, range.len()) };
-                vectorised(|| {
-                    for ((dx, gradient), x) in dx.iter_mut().zip(&gradient[range.clone()]).zip(&x[range]) {
-                        *dx = factor * (gradient - offset - (x - mean) * slope);
-                    }
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for ((dx, gradient), x) in dx.iter_mut().zip(&gradient[range.clone()]).zip(&x[range])
+                        {
+                            *dx = factor * (gradient - offset - (x - mean) * slope);
+                        }
+                    },
+                );
             }
             (sum_normalised as f32, sum_gradient as f32)
         })
