@@ -13,7 +13,7 @@ use longtail_detect::{FasterRcnn, ImageBatch, ImageMeta, cascade::averaged, laye
 use longtail_loss::{ClassContext, DrawKey, Reduction};
 use longtail_train::{
     checkpoint::Checkpoint,
-    parameters::restore,
+    parameters::{TensorMap, restore},
     sgd::{Sgd, SgdConfig},
     weights::Description,
 };
@@ -27,7 +27,6 @@ const USAGE: &str = "usage: bench_detector WEIGHTS infer|train|backbone IMAGES H
 const WARM_UP: usize = 2;
 
 struct Bench {
-    checkpoint: Checkpoint,
     description: Description,
     batch: [usize; 3],
     repeats: usize,
@@ -40,11 +39,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let &[images, height, width, repeats] = numbers.as_slice() else { return Err(USAGE.into()) };
     let checkpoint = Checkpoint::read(&PathBuf::from(weights))?;
     let description = checkpoint.description.clone().ok_or("was not written by `longtail weights import`")?;
-    let bench = Bench { checkpoint, description, batch: [images, height, width], repeats };
+    let bench = Bench { description, batch: [images, height, width], repeats };
+    // The weights of the file are gone once the detector has them.
+    let model = checkpoint.model;
     let (seconds, detections) = match what.as_str() {
-        "infer" => bench.infer()?,
-        "train" => (bench.train()?, 0),
-        "backbone" => (bench.backbone()?, 0),
+        "infer" => bench.infer(model)?,
+        "train" => (bench.train(model)?, 0),
+        "backbone" => (bench.backbone(model)?, 0),
         _ => return Err(USAGE.into()),
     };
     let result = json!({
@@ -76,14 +77,14 @@ impl Bench {
         ImageBatch { pixels, sizes: vec![[height as u32, width as u32]; images] }
     }
 
-    fn detector(&self, device: &Device) -> Result<FasterRcnn, String> {
+    fn detector(&self, model: TensorMap, device: &Device) -> Result<FasterRcnn, String> {
         let classes = self.description.classes.len();
-        restore(self.description.detector.init(classes, classes + 1, 0, device), &self.checkpoint.model)
+        restore(self.description.detector.init(classes, classes + 1, 0, device), &model)
     }
 
-    fn infer(&self) -> Result<(Vec<f64>, usize), Box<dyn Error>> {
+    fn infer(&self, model: TensorMap) -> Result<(Vec<f64>, usize), Box<dyn Error>> {
         let device = Device::flex();
-        let detector = self.detector(&device)?;
+        let detector = self.detector(model, &device)?;
         let loss = self.description.loss.build(&ClassContext::new(detector.num_classes()))?;
         let images = self.images(&device);
         let meta: Vec<ImageMeta> =
@@ -101,9 +102,9 @@ impl Bench {
         Ok((seconds, found))
     }
 
-    fn train(&self) -> Result<Vec<f64>, Box<dyn Error>> {
+    fn train(&self, model: TensorMap) -> Result<Vec<f64>, Box<dyn Error>> {
         let device = Device::flex().autodiff();
-        let mut detector = self.detector(&device)?;
+        let mut detector = self.detector(model, &device)?;
         let loss = self.description.loss.build(&ClassContext::new(detector.num_classes()))?;
         let images = self.images(&device);
         // As in the script.
@@ -126,12 +127,11 @@ impl Bench {
         }))
     }
 
-    fn backbone(&self) -> Result<Vec<f64>, Box<dyn Error>> {
+    fn backbone(&self, model: TensorMap) -> Result<Vec<f64>, Box<dyn Error>> {
         let device = Device::flex();
         let backbone = self.description.detector.backbone.init(&mut Initializer::new(0, &device)).no_grad();
-        let own = self.checkpoint.model.iter();
-        let own =
-            own.filter_map(|(path, data)| Some((path.strip_prefix("backbone.")?.to_owned(), data.clone())));
+        let own = model.into_iter();
+        let own = own.filter_map(|(path, data)| Some((path.strip_prefix("backbone.")?.to_owned(), data)));
         let backbone = restore(backbone, &own.collect())?;
         let images = self.images(&device);
         Ok(self.timed(|| {

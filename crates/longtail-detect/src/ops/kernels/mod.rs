@@ -48,8 +48,9 @@ impl<'a> SharedSlice<'a> {
     }
 }
 
-/// Runs loops compiled for the widest vectors of the machine; what they call must be `#[inline(always)]`. The bits
-/// are the same on every machine: the compiler does not fuse a product and a sum by itself.
+/// Runs loops compiled for the widest vectors of the machine. The closure and what it calls must be `#[inline(always)]`:
+/// what the compiler leaves as a function of its own is compiled for the baseline. The bits are the same on every
+/// machine: the compiler does not fuse a product and a sum by itself.
 #[inline(always)]
 pub(crate) fn vectorised<R>(loops: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(loops)
