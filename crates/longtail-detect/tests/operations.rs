@@ -4,7 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use longtail_detect::ops::{
     Activation, ConvOptions, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, conv2d_affine,
-    kernels::conv::ConvShape, roi_align, statistics,
+    kernels::conv_shape::ConvShape, roi_align, statistics,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -9,7 +9,8 @@ use burn_flex::FlexTensor;
 use super::{
     ConvOptions, DetectionBackward, DetectionOps, Epilogue, RoiAlignOptions,
     kernels::{
-        conv::{self, ConvShape, Then},
+        conv::{self, Then},
+        conv_shape::ConvShape,
         norm::{self, Affine, Planes},
         roi_align::{self, LEVELS, Region},
     },

@@ -3,10 +3,7 @@
 
 use rayon::prelude::*;
 
-use super::{
-    conv::{ConvShape, Then},
-    vectorised,
-};
+use super::{conv::Then, conv_shape::ConvShape, vectorised};
 
 /// Output rows whose tap at kernel row `ky` lies inside the input, with that input row.
 fn rows(shape: &ConvShape, ky: usize) -> impl Iterator<Item = (usize, usize)> {
