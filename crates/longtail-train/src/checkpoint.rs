@@ -15,7 +15,8 @@ use crate::{
     weights::Description,
 };
 
-const FORMAT_VERSION: u32 = 1;
+/// 1 had one loss state where 2 has one for each head.
+const FORMAT_VERSION: u32 = 2;
 /// Metadata key of an imported detector's description.
 const DESCRIPTION: &str = "longtail-detector";
 
@@ -161,9 +162,11 @@ impl Checkpoint {
                 damaged("has no `longtail` entry: it was not written by longtail train".into())
             })?;
         let mut header: Header = serde_json::from_str(json).map_err(|e| unreadable(&e))?;
-        if header.version != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&header.version) {
             let found = header.version;
-            return Err(damaged(format!("has format version {found}, this program reads {FORMAT_VERSION}")));
+            return Err(damaged(format!(
+                "has format version {found}, this program reads 1 to {FORMAT_VERSION}"
+            )));
         }
         let description = metadata.metadata().as_ref().and_then(|m| m.get(DESCRIPTION));
         let description =

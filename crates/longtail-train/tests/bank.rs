@@ -7,6 +7,7 @@ use std::{path::Path, sync::OnceLock};
 use burn::tensor::Device;
 use longtail_bank::{Bank, BankError, BankWriter, Class, Header, ImageRows, Part, Precision, View};
 use longtail_data::Sampler;
+use longtail_detect::config::CascadeHeadConfig;
 use longtail_eval::read_detections;
 use longtail_loss::{
     DrawKey, LossConfig, LossState, Normalizer, Reduction, RoiTargets, SingleWorker, fused::LinearLayer,
@@ -390,7 +391,24 @@ fn heads_banks_and_detectors_that_do_not_belong_together_are_told_apart() {
     let mut swapped = file.clone();
     swapped.classes.swap(0, 1);
     assert!(apply_as(&swapped).contains("another order"));
-    assert!(!folder.path().join("out").exists());
+    // A head from elsewhere has no hash; the number of heads tells.
+    let mut cascade = tiny().source();
+    cascade.recipe.detector.cascade = CascadeHeadConfig::published();
+    let from_elsewhere = HeadFile { frozen_sha256: None, ..file.clone() };
+    let out = folder.path().join("out");
+    let refused = apply(
+        &head,
+        &from_elsewhere,
+        &path,
+        &cascade,
+        &tiny().run(),
+        &out,
+        false,
+        &Device::flex(),
+        &mut Silent,
+    );
+    assert!(refused.unwrap_err().to_string().contains("is a cascade"));
+    assert!(!out.exists());
     // A damaged head.
     head.write(&path, &file).unwrap();
     let whole = std::fs::read(&path).unwrap();

@@ -16,8 +16,9 @@ use longtail_loss::{ClassContext, DrawKey, LossConfig, Reduction};
 use longtail_train::{
     parameters::snapshot,
     sgd::{Sgd, SgdConfig},
+    weights::{Request, import},
 };
-use longtail_weights::{Array, Arrays, Naming, WeightFile, transfer};
+use longtail_weights::{Array, Arrays, Naming, WeightFile, transfer, write::to_bytes};
 
 const MODEL: &str = "cascade/model.safetensors";
 
@@ -107,6 +108,32 @@ fn training_equals_the_reference() {
     }
 }
 
+/// Layers that are no matrices, as a damaged or foreign file has them.
+#[test]
+fn tensors_of_the_wrong_number_of_sides_are_refused() {
+    let file = WeightFile::read(&path(MODEL)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    for (name, shape, reason) in [
+        ("roi_head.bbox_head.0.shared_fcs.0.weight", &[6272][..], "no matrix"),
+        ("roi_head.bbox_head.1.fc_reg.weight", &[], "shape []"),
+    ] {
+        let mut arrays: Arrays = file
+            .weights()
+            .unwrap()
+            .into_iter()
+            .map(|(name, tensor)| {
+                (name.to_owned(), Array { shape: tensor.shape().to_vec(), values: tensor.to_f32() })
+            })
+            .collect();
+        let values = vec![0.5; shape.iter().product()];
+        arrays.insert(name.into(), Array { shape: shape.to_vec(), values });
+        let wrong = folder.path().join("wrong.safetensors");
+        std::fs::write(&wrong, to_bytes(&arrays, &BTreeMap::new()).unwrap()).unwrap();
+        let Err(error) = import(&wrong, &Request::default()) else { panic!("{name} was taken") };
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}
+
 #[test]
 fn what_was_imported_is_exported_to_the_bit() {
     let (detector, _) = detector(MODEL, &[], &Device::flex());
@@ -129,6 +156,10 @@ fn what_was_imported_is_exported_to_the_bit() {
     }
     let (named, left) = transfer::export(&arrays, Naming::Detectron2).unwrap();
     assert!(left.is_empty() && named.contains_key("roi_heads.box_predictor.2.cls_score.weight"));
+    let (named, left) = transfer::export(&arrays, Naming::Mmdetection1).unwrap();
+    assert!(left.is_empty());
+    // One regression for all classes there too.
+    assert_eq!(named["bbox_head.1.fc_reg.weight"].shape, [4, 16]);
     // torchvision has no cascade.
     let (_, left) = transfer::export(&arrays, Naming::Torchvision).unwrap();
     assert_eq!(left.len(), 16, "{left:?}");

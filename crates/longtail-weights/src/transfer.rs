@@ -146,7 +146,7 @@ pub fn export(arrays: &Arrays, naming: Naming) -> Result<(Arrays, Vec<String>), 
             continue;
         };
         let refused = |reason: String| WeightsError::Tensor { name: path.clone(), reason };
-        let theirs = to_theirs(source.change, array, classifier).map_err(refused)?;
+        let theirs = to_theirs(source.change, array, classifier, cascade).map_err(refused)?;
         let numbered = source.in_cascade.filter(|_| cascade);
         named.insert(numbered.unwrap_or_else(|| source.names[0].clone()), theirs);
     }
@@ -161,7 +161,9 @@ fn rows(array: &Array) -> Vec<Vec<f32>> {
 }
 
 fn from_rows(rows: Vec<Vec<f32>>, like: &[usize]) -> Array {
-    let shape = std::iter::once(rows.len()).chain(like[1..].iter().copied()).collect();
+    // A tensor of no side is refused later, by its shape.
+    let rest = like.get(1..).unwrap_or_default();
+    let shape = std::iter::once(rows.len()).chain(rest.iter().copied()).collect();
     Array { shape, values: rows.concat() }
 }
 
@@ -207,7 +209,7 @@ fn to_ours(
             }
             transpose(&from_rows(rows, &theirs.shape))
         }
-        Change::Regression { background } => {
+        Change::Regression { background, .. } => {
             let (mut rows, initial) = (rows(theirs), rows(&transpose(wanted)));
             let agnostic = initial.len() == 4;
             if background && rows.len() > 4 {
@@ -277,7 +279,12 @@ fn swap_channels(array: &Array) -> Result<Array, String> {
     Ok(Array { shape: array.shape.clone(), values })
 }
 
-fn to_theirs(change: Change, ours: &Array, classifier: Option<usize>) -> Result<Array, String> {
+fn to_theirs(
+    change: Change,
+    ours: &Array,
+    classifier: Option<usize>,
+    cascade: bool,
+) -> Result<Array, String> {
     Ok(match change {
         // Export is always on red, green, blue.
         Change::Keep | Change::Stem => ours.clone(),
@@ -290,14 +297,16 @@ fn to_theirs(change: Change, ours: &Array, classifier: Option<usize>) -> Result<
             }
             from_rows(rows, &turned.shape)
         }
-        Change::Regression { background } => {
+        Change::Regression { background, per_class } => {
             let turned = transpose(ours);
             let mut rows = rows(&turned);
             let classes = classifier.ok_or("has no classifier beside it")?.saturating_sub(1);
-            if background && rows.len() == 4 {
+            // Of a single class, four rows can be either; those of a cascade are for all.
+            let agnostic = rows.len() == 4 && (classes != 1 || cascade);
+            if per_class && rows.len() == 4 {
                 // torchvision knows no class-agnostic regression: every class gets the same.
                 rows = (0..=classes).flat_map(|_| rows.clone()).collect();
-            } else if background {
+            } else if background && !agnostic {
                 let empty = vec![0.0; rows.first().map_or(0, Vec::len)];
                 rows.splice(0..0, std::iter::repeat_n(empty, 4));
             }

@@ -43,6 +43,16 @@ pub fn apply(
     device: &Device,
     observer: &mut dyn Observer,
 ) -> Result<Results, TrainError> {
+    if !source.recipe.detector.cascade.is_empty() {
+        return Err(TrainError::Head {
+            path: head_path.to_owned(),
+            reason: format!(
+                "is one head, and {} is a cascade, whose heads have a classifier each; train them with a stage of \
+                 `train = \"classifier\"`",
+                run.display()
+            ),
+        });
+    }
     let mut results = Results::read(run)?;
     let classes: Vec<Class> = results
         .classes

@@ -62,18 +62,19 @@ pub(super) fn infer(weights: &BTreeMap<&str, &Tensor>, naming: Naming) -> Result
     if anchors != detector.anchors.ratios.len() {
         return Err(format!("has {anchors} anchors a place; those with three aspect ratios are read"));
     }
-    let hidden = shapes.of("roi_head.hidden.0.weight")?;
-    let bins = hidden.get(1).copied().unwrap_or(0) / detector.fpn_channels.max(1);
-    let pooled_size = bins.isqrt();
-    if pooled_size * pooled_size * detector.fpn_channels != hidden[1] {
-        return Err(format!("has a box head over {} features, which is no square of bins", hidden[1]));
+    let &[hidden, inputs] = shapes.of("roi_head.hidden.0.weight")? else {
+        return Err("has a box head whose first layer is no matrix".into());
+    };
+    let pooled_size = (inputs / detector.fpn_channels.max(1)).isqrt();
+    if pooled_size * pooled_size * detector.fpn_channels != inputs {
+        return Err(format!("has a box head over {inputs} features, which is no square of bins"));
     }
     let outputs = shapes.of("roi_head.classifier.bias")?[0];
     let regressions = shapes.of("roi_head.regression.bias")?[0];
     let default = RoiHeadConfig::default();
     detector.roi_head = RoiHeadConfig {
         pooled_size,
-        hidden: hidden[0],
+        hidden,
         class_agnostic: regressions == 4,
         aligned: shared_names,
         sampling_ratio: if shared_names { 0 } else { default.sampling_ratio },

@@ -32,7 +32,9 @@ pub fn source(path: &str) -> Option<Source> {
             "hidden.0" => ("box_head", "fc1", linear),
             "hidden.1" => ("box_head", "fc2", linear),
             "classifier" => ("box_predictor", "cls_score", Change::Classifier(Background::Last)),
-            "regression" => ("box_predictor", "bbox_pred", Change::Regression { background: false }),
+            "regression" => {
+                ("box_predictor", "bbox_pred", Change::Regression { background: false, per_class: false })
+            }
             _ => return None,
         };
         let single = format!("roi_heads.{group}.{name}.{part}");

@@ -42,7 +42,9 @@ pub fn source(path: &str, version: Version) -> Option<Source> {
             "hidden.0" => ("shared_fcs.0", linear),
             "hidden.1" => ("shared_fcs.1", linear),
             "classifier" => ("fc_cls", Change::Classifier(background)),
-            "regression" => ("fc_reg", Change::Regression { background: version == Version::One }),
+            "regression" => {
+                ("fc_reg", Change::Regression { background: version == Version::One, per_class: false })
+            }
             _ => return None,
         };
         let (single, numbered) = (format!("{head}.{name}.{part}"), format!("{head}.{number}.{name}.{part}"));

@@ -56,6 +56,8 @@ pub enum Change {
     Regression {
         /// Whether there are rows for background, first.
         background: bool,
+        /// Whether every class has rows of its own there, always: one regression for all is repeated.
+        per_class: bool,
     },
 }
 
@@ -328,14 +330,14 @@ mod tests {
     fn background_is_where_each_convention_has_it() {
         let change =
             |naming: Naming, part: &str| naming.source(&format!("roi_head.{part}.weight")).unwrap().change;
-        for (naming, background, rows) in [
-            (Naming::Torchvision, Background::First, true),
-            (Naming::Mmdetection1, Background::First, true),
-            (Naming::Mmdetection, Background::Last, false),
-            (Naming::Detectron2, Background::Last, false),
+        for (naming, background, rows, per_class) in [
+            (Naming::Torchvision, Background::First, true, true),
+            (Naming::Mmdetection1, Background::First, true, false),
+            (Naming::Mmdetection, Background::Last, false, false),
+            (Naming::Detectron2, Background::Last, false, false),
         ] {
             assert_eq!(change(naming, "classifier"), Change::Classifier(background));
-            assert_eq!(change(naming, "regression"), Change::Regression { background: rows });
+            assert_eq!(change(naming, "regression"), Change::Regression { background: rows, per_class });
         }
     }
 

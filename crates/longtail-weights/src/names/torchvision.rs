@@ -64,7 +64,7 @@ pub fn source(path: &str) -> Option<Source> {
         "roi_head.hidden.1" => ("roi_heads.box_head.fc7", linear),
         "roi_head.classifier" => ("roi_heads.box_predictor.cls_score", Change::Classifier(Background::First)),
         "roi_head.regression" => {
-            ("roi_heads.box_predictor.bbox_pred", Change::Regression { background: true })
+            ("roi_heads.box_predictor.bbox_pred", Change::Regression { background: true, per_class: true })
         }
         _ => return None,
     };

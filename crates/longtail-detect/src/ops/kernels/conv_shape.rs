@@ -89,7 +89,7 @@ impl ConvShape {
         let channels = self.group_outputs();
         let others = self.batch * self.groups * self.row_blocks().len();
         let blocks = if self.is_pointwise() { OUTPUT_BLOCKS.div_ceil(others.max(1)) } else { 1 };
-        let step = channels.div_ceil(blocks).next_multiple_of(16).min(channels.max(1));
+        let step = channels.div_ceil(blocks).next_multiple_of(16).clamp(1, channels.max(1));
         (0..channels).step_by(step).map(|first| (first, step.min(channels - first))).collect()
     }
 

@@ -19,6 +19,8 @@ fn rows(shape: &ConvShape, ky: usize) -> impl Iterator<Item = (usize, usize)> {
 pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], then: Then<'_>) -> Vec<f32> {
     let [height, width] = shape.output_size();
     let (plane, area) = (shape.size[0] * shape.size[1], shape.kernel[0] * shape.kernel[1]);
+    let inside = |d: usize| shape.padding[d] < shape.kernel[d];
+    assert!(inside(0) && inside(1), "a kernel that lies in the padding alone");
     let padded = Padded::new(shape);
     let mut y = vec![0.0; shape.batch * shape.outputs * height * width];
     y.par_chunks_mut((height * width).max(1)).zip(x.par_chunks(plane.max(1))).enumerate().for_each_init(

@@ -60,8 +60,9 @@ impl Affine<'_> {
     pub(crate) fn apply(&self, channel: usize, start: usize, y: &mut [f32]) {
         let (scale, shift) = (self.scale[channel], self.shift[channel]);
         let (floor, ceiling) = self.activation.range();
+        let length = y.len();
         if let Some(residual) = self.residual {
-            for (y, r) in y.iter_mut().zip(&residual[start..]) {
+            for (y, r) in y.iter_mut().zip(&residual[start..start + length]) {
                 *y = (*y * scale + shift + r).max(floor).min(ceiling);
             }
         } else {
