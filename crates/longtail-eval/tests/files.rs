@@ -125,6 +125,15 @@ fn what_is_wrong_is_named_in_every_form() {
 }
 
 #[test]
+#[cfg(unix)]
+fn pipes_and_devices_are_refused() {
+    let error = read_detections(Path::new("/dev/null")).unwrap_err().to_string();
+    assert!(error.contains("/dev/null") && error.contains("write it to a file first"), "{error}");
+    let error = read_detections(Path::new("/no/such.json")).unwrap_err().to_string();
+    assert!(error.contains("/no/such.json") && !error.contains("pipe"), "{error}");
+}
+
+#[test]
 fn a_bad_detection_deep_in_a_file_is_counted_from_its_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("detections.json");

@@ -84,6 +84,16 @@ pub fn read_detections(path: &Path) -> Result<Vec<Detection>, EvalError> {
     }
 }
 
+/// Refuses pipes and devices: what is unusual in a file is found by reading it again.
+fn whole_file(path: &Path) -> Result<(), EvalError> {
+    // What does not exist, and folders, are for the system to name.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+        let source = std::io::Error::other("it is a pipe or a device; write it to a file first");
+        return Err(EvalError::Io { action: "read", path: path.to_owned(), source });
+    }
+    Ok(())
+}
+
 /// Whether a file is a Parquet table.
 fn is_parquet(path: &Path) -> Result<bool, EvalError> {
     let mut magic = Vec::new();
@@ -113,6 +123,7 @@ pub(crate) fn stream<T: Send>(
     convert: impl Fn(&Detection) -> Option<T> + Sync,
     mut found: impl FnMut(&[T]) -> Result<(), Unusual>,
 ) -> Result<Result<(), Unusual>, EvalError> {
+    whole_file(path)?;
     if is_parquet(path)? {
         return parquet::stream(path, convert, found);
     }
