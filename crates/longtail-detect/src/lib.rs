@@ -14,6 +14,7 @@
 //! | [`matcher`], [`boxes`], [`nms`] | geometry on the host |
 //! | [`postprocess`] | from scored boxes to detections: threshold, suppression, caps |
 //! | [`layers`] | convolution with its normalisation, and initial weights |
+//! | [`mod@device`] | processor or GPU |
 //! | [`ops`] | fast operations with hand-written backward passes |
 
 pub mod anchors;
@@ -23,6 +24,7 @@ pub mod candidates;
 pub mod cascade;
 pub mod config;
 pub mod decode;
+pub mod device;
 pub mod error;
 pub mod faster_rcnn;
 pub mod fpn;

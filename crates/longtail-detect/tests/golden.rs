@@ -1,6 +1,8 @@
 //! RoIAlign against torchvision's numbers; `scripts/golden/roi_align.py` made them.
 
-use burn::tensor::{Device, Tensor, TensorData};
+mod common;
+
+use burn::tensor::{Tensor, TensorData};
 use longtail_detect::ops::{RoiAlignOptions, roi_align};
 use serde::Deserialize;
 
@@ -28,7 +30,7 @@ fn assert_close(found: &[f32], expected: &[f32]) {
 
 #[test]
 fn roi_align_equals_torchvision() {
-    let device = Device::flex().autodiff();
+    let device = common::device().autodiff();
     let cases: Vec<Case> = serde_json::from_str(include_str!("golden/roi_align.json")).unwrap();
     assert_eq!(cases.len(), 6);
     for case in cases {

@@ -1,33 +1,14 @@
 //! The operations against slow references written from their definitions, and their gradients against finite
 //! differences.
 
-use burn::tensor::{Device, Tensor, TensorData};
+mod common;
+
+use burn::tensor::{Device, Tensor};
+use common::{assert_close, device, random, tensor, values};
 use longtail_detect::ops::{
     Activation, ConvOptions, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, conv2d_affine,
     kernels::conv_shape::ConvShape, roi_align, statistics,
 };
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-
-fn random(seed: u64, count: usize) -> Vec<f32> {
-    let mut generator = ChaCha8Rng::seed_from_u64(seed);
-    (0..count).map(|_| generator.random_range(-1.0..1.0)).collect()
-}
-
-fn tensor<const D: usize>(values: &[f32], shape: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec::<f32>().unwrap()
-}
-
-fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
-    assert_eq!(found.len(), expected.len());
-    for (index, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f - e).abs() <= tolerance * (1.0 + e.abs()), "value {index}: {f} is not {e}");
-    }
-}
 
 /// Convolution and its three gradients by the definition, in f64.
 fn slow_conv(shape: &ConvShape, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f32>; 4] {
@@ -75,7 +56,7 @@ fn slow_conv(shape: &ConvShape, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f32>; 
 
 #[test]
 fn convolution_equals_its_definition() {
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     // batch, inputs, size, outputs, kernel, stride, padding, groups
     let cases = [
         (2, 3, [9, 7], 4, [3, 3], [1, 1], [1, 1], 1),
@@ -131,7 +112,7 @@ fn convolution_equals_its_definition() {
 /// In one pass and in two, depthwise and not, with a residual and without; and the gradients, which are those of the two.
 #[test]
 fn convolution_with_what_follows_equals_the_two_apart() {
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     for (inputs, outputs, kernel, stride, groups) in
         [(8, 40, 1, 1, 1), (5, 6, 3, 2, 1), (6, 6, 3, 1, 6), (6, 6, 5, 2, 6), (8, 12, 3, 1, 4)]
     {
@@ -220,14 +201,14 @@ fn weighted(values: Vec<f32>, weights: &[f32]) -> f64 {
 
 #[test]
 fn batch_norm_normalises_and_its_gradients_are_finite_differences() {
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let shape = [2, 3, 4, 5];
     let count = shape.iter().product();
     for (relu, with_residual) in [(false, false), (true, false), (true, true)] {
         let (x, residual, weights) = (random(1, count), random(2, count), random(3, count));
         let (gamma, beta) = (vec![0.5, 1.5, -0.7], vec![0.1, -0.2, 0.3]);
         let apply = |x: &[f32], gamma: &[f32], beta: &[f32], residual: &[f32]| {
-            let device = Device::flex();
+            let device = device.clone().inner();
             let x = tensor(x, shape, &device);
             let residual = with_residual.then(|| tensor(residual, shape, &device));
             let (gamma, beta) = (tensor(gamma, [3], &device), tensor(beta, [3], &device));
@@ -259,7 +240,7 @@ fn batch_norm_normalises_and_its_gradients_are_finite_differences() {
 
 #[test]
 fn affine_scales_shifts_adds_and_clips() {
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let x = tensor(&[1.0, -2.0, 3.0, 4.0], [1, 2, 1, 2], &device).require_grad();
     let residual = tensor(&[0.0, 10.0, 0.0, 0.0], [1, 2, 1, 2], &device).require_grad();
     let (scale, shift) = (tensor(&[2.0, -1.0], [2], &device), tensor(&[0.5, 3.5], [2], &device));
@@ -273,7 +254,7 @@ fn affine_scales_shifts_adds_and_clips() {
 #[test]
 fn roi_align_gradient_is_its_transpose() {
     // RoIAlign is linear in the features: ⟨RoIAlign(x), g⟩ = ⟨x, backward(g)⟩, and one-hot features give its matrix.
-    let device = Device::flex().autodiff();
+    let device = device().autodiff();
     let shapes = [[2, 3, 8, 10], [2, 3, 4, 5], [2, 3, 2, 3], [2, 3, 1, 2]];
     let options =
         RoiAlignOptions { output: 3, sampling: 2, aligned: false, scales: [0.25, 0.125, 0.0625, 0.03125] };
@@ -300,7 +281,7 @@ fn roi_align_gradient_is_its_transpose() {
 
 #[test]
 fn roi_align_of_a_ramp_is_the_centre_of_each_bin() {
-    let device = Device::flex();
+    let device = device();
     // Feature value = x + 10 y: bilinear sampling reproduces it exactly, and a bin's mean is its centre's value.
     let ramp: Vec<f32> = (0..16 * 16).map(|i| (i % 16) as f32 + 10.0 * (i / 16) as f32).collect();
     let level = tensor(&ramp, [1, 1, 16, 16], &device);

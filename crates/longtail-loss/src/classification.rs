@@ -7,6 +7,7 @@ use crate::{
     error::LossError,
     fused::{LinearEvaluation, LinearLayer, evaluate_linear_dense},
     numerics::vectorised,
+    suppression::SuppressionLoss,
     targets::RoiTargets,
 };
 
@@ -209,6 +210,11 @@ pub trait ClassificationLoss: Send + Sync {
     /// If the weights are no whole number of rows.
     fn final_weights(&self, _weight: &mut [f32], _columns: usize) -> Result<(), LossError> {
         Ok(())
+    }
+
+    /// The loss for kernels on other devices, if it is weighted binary cross-entropy whose weights are known before the logits.
+    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
+        None
     }
 
     /// Which negatives of a step push their class down, given the state before it; `None` for losses that do not select.

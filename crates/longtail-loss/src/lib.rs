@@ -14,6 +14,7 @@
 //! | [`fused`] | the classifier layer with its loss; with ACSL in one pass |
 //! | [`numerics`] | vectorised exponentials |
 //! | [`draw`] | counter-based random draws |
+//! | [`suppression`] | what a kernel on another device needs to know of a loss |
 //! | [`tensor`] | losses on Burn tensors |
 
 pub mod classification;
@@ -22,10 +23,13 @@ pub mod description;
 pub mod draw;
 pub mod error;
 pub mod fused;
+#[cfg(feature = "gpu")]
+mod gpu;
 pub mod methods;
 pub mod numerics;
 pub mod post_hoc;
 mod sigmoid;
+pub mod suppression;
 pub mod targets;
 pub mod tensor;
 

@@ -1,4 +1,5 @@
-//! Losses on Burn tensors: values to the host, the loss there, its exact gradient back.
+//! Losses on Burn tensors: values to the host, the loss there, its exact gradient back. On a GPU, losses that are weighted binary
+//! cross-entropy stay there.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -19,6 +20,13 @@ impl dyn ClassificationLoss + '_ {
         targets: &RoiTargets,
         state: &LossState,
     ) -> Result<(Tensor<1>, LossState), LossError> {
+        #[cfg(feature = "gpu")]
+        if let Some(loss) = self.as_suppression()
+            && let Some(found) = crate::gpu::evaluate(loss, &plain(&logits), targets, state)?
+        {
+            let value = Tensor::from_data([found.value as f32], &found.gradient.device());
+            return Ok((with_gradient(value, logits, found.gradient), found.state));
+        }
         let dims = logits.dims();
         let mut values = values(&logits);
         let hidden = targets.hidden(|| self.columns(targets.num_classes()));

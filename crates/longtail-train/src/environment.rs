@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 
+use burn::tensor::Device;
+use longtail_detect::device;
+
 /// Versions, machine and command line, in a fixed order.
-pub fn describe(command: &str) -> BTreeMap<String, String> {
+pub fn describe(command: &str, device: &Device) -> BTreeMap<String, String> {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let seconds = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |duration| duration.as_secs());
     BTreeMap::from([
         ("longtail".into(), env!("CARGO_PKG_VERSION").into()),
-        ("burn".into(), "0.22.1, flex backend (CPU)".into()),
+        ("burn".into(), "0.22.1".into()),
+        ("device".into(), device::name(device)),
         ("system".into(), format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)),
         ("cores".into(), cores.to_string()),
         ("threads".into(), rayon::current_num_threads().to_string()),

@@ -72,6 +72,7 @@ impl Meter {
             learning_rate,
             images_per_second: done.images as f64 / done.seconds.total.max(1e-9),
             memory_mib: resident_memory_mib(),
+            device_memory_mib: None,
             seconds: StepTime {
                 total: mean(done.seconds.total),
                 data: mean(done.seconds.data),

@@ -50,6 +50,9 @@ pub struct StepRecord {
     pub images_per_second: f64,
     /// Resident memory of the process, MiB.
     pub memory_mib: f64,
+    /// Memory that the allocator of a GPU holds, MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_memory_mib: Option<f64>,
     /// Mean time of the steps since the last line.
     pub seconds: StepTime,
     /// Gradient norm before clipping, by classifier in a classifier stage, else under the key `all`.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use burn::{module::Module, tensor::Device};
 use longtail_data::{BatchPlan, Loader, Transform};
-use longtail_detect::FasterRcnn;
+use longtail_detect::{FasterRcnn, device};
 use longtail_eval::write_detections;
 use longtail_loss::{ClassContext, ClassificationLoss};
 
@@ -65,7 +65,7 @@ pub fn run(
     let checkpoint = if resume { Some(Checkpoint::read(&folder.last_checkpoint())?) } else { None };
     let position = checkpoint.as_ref().map_or(Position::default(), |c| c.position);
     folder.write("config.toml", recipe.to_toml().as_bytes())?;
-    let environment = environment::describe(command);
+    let environment = environment::describe(command, device);
     folder.write("environment.json", &json(&environment))?;
 
     let data = RunData::open(&recipe.data, &recipe.transform, recipe.seed, observer)?;
@@ -177,7 +177,10 @@ impl Run<'_> {
     }
 
     /// Adds a line to the log and tells the observer.
-    pub(crate) fn log(&mut self, record: Record) -> Result<(), TrainError> {
+    pub(crate) fn log(&mut self, mut record: Record) -> Result<(), TrainError> {
+        if let Record::Step(step) = &mut record {
+            step.device_memory_mib = device::memory_mib(&self.device);
+        }
         self.metrics.append(&record)?;
         match &record {
             Record::Step(step) => self.observer.observe(Event::Logged(step)),

@@ -9,6 +9,7 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Gradients, Tensor, TensorData},
 };
+use longtail_detect::device::is_processor;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -89,8 +90,7 @@ impl Sgd {
         let mut collect = Collect { path: Vec::new(), gradients: &mut gradients, flat: BTreeMap::new() };
         module.visit(&mut collect);
         let flat = collect.flat;
-        // Ordered by path and summed in f64, so that the norm does not hang on the thread count.
-        let norm = flat.values().map(squared_norm).sum::<f64>().sqrt();
+        let norm = squared_norms(&flat).into_iter().sum::<f64>().sqrt();
         let clip = config.gradient_clip_norm;
         // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm.
         let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
@@ -112,10 +112,16 @@ impl Sgd {
     }
 }
 
-/// Sum of squares in f64, in memory order.
-fn squared_norm(tensor: &Tensor<1>) -> f64 {
-    let data = tensor.clone().into_data();
-    data.iter::<f32>().map(|x| f64::from(x) * f64::from(x)).sum()
+/// Sum of squares of every tensor. On the processor in f64 and in memory order, so that the norm does not hang on the thread count; on a
+/// GPU there, and read in one go.
+fn squared_norms(tensors: &BTreeMap<String, Tensor<1>>) -> Vec<f64> {
+    let on_processor = tensors.values().next().is_none_or(|first| is_processor(&first.device()));
+    if on_processor {
+        let squares = |data: TensorData| data.iter::<f32>().map(|x| f64::from(x) * f64::from(x)).sum();
+        return tensors.values().map(|tensor| squares(tensor.clone().into_data())).collect();
+    }
+    let sums = tensors.values().map(|tensor| tensor.clone().powi_scalar(2).sum()).collect();
+    Tensor::cat(sums, 0).into_data().iter::<f32>().map(f64::from).collect()
 }
 
 struct Collect<'a> {

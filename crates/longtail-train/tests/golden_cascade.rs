@@ -6,7 +6,6 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
 use common::{
     CLASSES, SIZES, Training, assert_detections, assert_relative, detector, golden, gradients_of, images,
     path, values,
@@ -32,7 +31,7 @@ const SETTINGS: [&str; 4] = [
 
 #[test]
 fn inference_equals_the_reference() {
-    let device = Device::flex();
+    let device = common::device();
     let (detector, imported) = detector(MODEL, &SETTINGS, &device);
     assert_eq!(imported.description.detector.cascade, CascadeHeadConfig::published());
     let outputs = WeightFile::read(&path("cascade/outputs.safetensors")).unwrap();
@@ -62,7 +61,7 @@ fn inference_equals_the_reference() {
 
 #[test]
 fn training_equals_the_reference() {
-    let device = Device::flex().autodiff();
+    let device = common::device().autodiff();
     let (mut detector, _) = detector(MODEL, &SETTINGS, &device);
     let outputs = WeightFile::read(&path("cascade/outputs.safetensors")).unwrap();
     let images = images(&outputs.weights().unwrap(), &device);
@@ -136,7 +135,7 @@ fn tensors_of_the_wrong_number_of_sides_are_refused() {
 
 #[test]
 fn what_was_imported_is_exported_to_the_bit() {
-    let (detector, _) = detector(MODEL, &[], &Device::flex());
+    let (detector, _) = detector(MODEL, &[], &common::device());
     let arrays: Arrays = snapshot(&detector)
         .into_iter()
         .map(|(name, data)| {

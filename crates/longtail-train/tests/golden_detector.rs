@@ -6,7 +6,6 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use burn::tensor::Device;
 use common::{
     CLASSES, SIZES, Training, assert_detections, assert_relative, detector, golden, gradients_of, images,
     path, values,
@@ -21,7 +20,7 @@ use longtail_weights::{Array, Arrays, Naming, WeightFile};
 
 #[test]
 fn inference_equals_torchvision() {
-    let device = Device::flex();
+    let device = common::device();
     let (detector, imported) = detector("model.safetensors", &[], &device);
     let outputs = WeightFile::read(&path("outputs.safetensors")).unwrap();
     let outputs = outputs.weights().unwrap();
@@ -60,7 +59,7 @@ fn inference_equals_torchvision() {
 
 #[test]
 fn training_equals_torchvision() {
-    let device = Device::flex().autodiff();
+    let device = common::device().autodiff();
     let (mut detector, _) = detector("model.safetensors", &[], &device);
     let outputs = WeightFile::read(&path("outputs.safetensors")).unwrap();
     let images = images(&outputs.weights().unwrap(), &device);

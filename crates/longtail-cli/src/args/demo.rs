@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::args::Format;
+use crate::args::{Format, OnDevice};
 
 /// `longtail demo`
 #[derive(Debug, Args)]
@@ -34,6 +34,8 @@ pub struct Demo {
     /// Go on with an interrupted demo in `--out`
     #[arg(long, requires = "out")]
     pub resume: bool,
+    #[command(flatten)]
+    pub device: OnDevice,
     /// Format of the table on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use longtail_bank::{FeatureLayer, Precision};
 
-use crate::args::Format;
+use crate::args::{Format, OnDevice};
 
 /// `longtail features`
 #[derive(Debug, Subcommand)]
@@ -118,6 +118,8 @@ pub struct FeaturesExtract {
     /// Seed of the held-out images and of the draws among background RoIs
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
+    #[command(flatten)]
+    pub device: OnDevice,
     /// Say what it would take and stop
     #[arg(long)]
     pub dry_run: bool,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::args::Format;
+use crate::args::{Format, OnDevice};
 
 /// `longtail head`
 #[derive(Debug, Subcommand)]
@@ -113,4 +113,6 @@ pub struct HeadApply {
     /// Also run the repaired detector over the validation images
     #[arg(long, requires = "run")]
     pub evaluate: bool,
+    #[command(flatten)]
+    pub device: OnDevice,
 }

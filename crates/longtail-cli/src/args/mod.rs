@@ -5,6 +5,7 @@ mod compare;
 mod data;
 mod data_sets;
 mod demo;
+mod device;
 mod emoji;
 mod eval;
 mod explain;
@@ -26,6 +27,7 @@ pub use data_sets::{
     Reading, Unit, Writing,
 };
 pub use demo::Demo;
+pub use device::OnDevice;
 pub use emoji::{Emoji, EmojiExport, ExportLayout};
 pub use eval::Eval;
 pub use explain::Explain;
@@ -34,7 +36,7 @@ pub use head::{Framework, Head, HeadApply, HeadEval, HeadTrain};
 pub use predict::Predict;
 pub use report::Report;
 pub use sweep::Sweep;
-pub use train::{DeviceChoice, Train};
+pub use train::Train;
 pub use weights::{Weights, WeightsExport, WeightsImport, WeightsInspect};
 
 /// Train, repair and measure object detectors whose classes are long-tailed.

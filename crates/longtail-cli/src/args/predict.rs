@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::args::OnDevice;
+
 /// `longtail predict`
 #[derive(Debug, Args)]
 #[command(
@@ -24,6 +26,8 @@ pub struct Predict {
     /// Draw at most so many boxes an image
     #[arg(long, default_value_t = 100)]
     pub max_boxes: usize,
+    #[command(flatten)]
+    pub device: OnDevice,
     /// Folder for the drawn copies and `detections.json`
     #[arg(long, default_value = "predictions")]
     pub out: PathBuf,

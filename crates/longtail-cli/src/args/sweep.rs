@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::args::Format;
+use crate::args::{Format, OnDevice};
 
 /// `longtail sweep`
 #[derive(Debug, Args)]
@@ -43,6 +43,8 @@ pub struct Sweep {
     /// Folder with a run for each seed [default: runs/RECIPE-sweep, or BANK/sweep]
     #[arg(long)]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub device: OnDevice,
     /// Format of the table on standard output
     #[arg(long, default_value = "text")]
     pub format: Format,

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+
+use crate::args::OnDevice;
 
 /// `longtail train`
 #[derive(Debug, Args)]
@@ -22,14 +24,6 @@ pub struct Train {
     /// Go on from the last checkpoint in `--out`, to the same bits
     #[arg(long, requires = "out")]
     pub resume: bool,
-    /// Device to train on
-    #[arg(long, value_enum, default_value_t = DeviceChoice::Cpu)]
-    pub device: DeviceChoice,
-}
-
-/// Devices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DeviceChoice {
-    /// The processor, all cores (set RAYON_NUM_THREADS for fewer)
-    Cpu,
+    #[command(flatten)]
+    pub device: OnDevice,
 }

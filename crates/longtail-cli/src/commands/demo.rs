@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use longtail_report::Table;
 use longtail_train::{Recipe, RunFolder, run_folder::next_run_path};
 
@@ -32,11 +31,12 @@ pub fn run(arguments: &Demo, printer: &Printer) -> anyhow::Result<Outcome> {
         printer.data(&recipe.to_toml())?;
         return Ok(Outcome::Done);
     }
+    let device = arguments.device.open()?;
     let path = arguments.out.clone().unwrap_or_else(|| next_run_path(&Path::new("runs").join(&recipe.name)));
     let folder = RunFolder::open(&path, arguments.resume)?;
     printer.note(&format!("run folder: {}", path.display()));
     let mut progress = Progress::new(*printer)?;
-    longtail_train::run(&recipe, &folder, arguments.resume, &Device::flex(), &command_line(), &mut progress)?;
+    longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress)?;
     let data = report_data::of_run(&path, true, &mut progress)?;
     super::report::write_page(&data, &path.join("report.html"), printer)?;
     print_table(&Table::of(&data), arguments.format, printer)?;

@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, fs, io::Write, iter, path::Path};
 
 use anyhow::{Context, ensure};
-use burn::tensor::Device;
 use longtail_data::read_image;
 use longtail_train::{Predictor, run_folder::write_atomically};
 use serde::Serialize;
@@ -26,7 +25,8 @@ struct Prediction {
 
 /// Detects objects and draws them. An image that cannot be read is named and left out; the exit code tells.
 pub fn run(arguments: &Predict, printer: &Printer) -> anyhow::Result<Outcome> {
-    let predictor = Predictor::load(&arguments.run, arguments.classifier.as_deref(), &Device::flex())?;
+    let predictor =
+        Predictor::load(&arguments.run, arguments.classifier.as_deref(), &arguments.device.open()?)?;
     fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot create {}", arguments.out.display()))?;
     printer.note(&format!("classifier: {}", predictor.classifier));

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use burn::tensor::Device;
 use longtail_loss::LossConfig;
 use longtail_report::aggregate;
 use longtail_train::{
@@ -41,6 +40,7 @@ pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
     }
     let out =
         arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-sweep", recipe.name)));
+    let device = arguments.device.open()?;
     let mut progress = Progress::new(*printer)?;
     let mut runs: Vec<PathBuf> = Vec::new();
     for (place, &seed) in arguments.seeds.iter().enumerate() {
@@ -54,7 +54,7 @@ pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
         }
         printer.note(&format!("run folder: {}{}", path.display(), if resume { " (goes on)" } else { "" }));
         let folder = RunFolder::open(&path, resume)?;
-        longtail_train::run(&recipe, &folder, resume, &Device::flex(), &command_line(), &mut progress)?;
+        longtail_train::run(&recipe, &folder, resume, &device, &command_line(), &mut progress)?;
         drop(folder);
         runs.push(path);
     }

@@ -2,27 +2,19 @@
 
 use std::path::Path;
 
-use burn::tensor::Device;
 use longtail_train::{Recipe, RunFolder, run_folder::next_run_path};
 
-use crate::{
-    Outcome,
-    args::{DeviceChoice, Train},
-    printer::Printer,
-    progress::Progress,
-};
+use crate::{Outcome, args::Train, printer::Printer, progress::Progress};
 
 /// Runs a recipe.
 pub fn run(arguments: &Train, printer: &Printer) -> anyhow::Result<Outcome> {
     let recipe = Recipe::read(&arguments.recipe, &arguments.overrides)?;
+    let device = arguments.device.open()?;
     let path = match &arguments.out {
         Some(path) => path.clone(),
         None => next_run_path(&Path::new("runs").join(&recipe.name)),
     };
     let folder = RunFolder::open(&path, arguments.resume)?;
-    let device = match arguments.device {
-        DeviceChoice::Cpu => Device::flex(),
-    };
     printer.note(&format!("run folder: {}", path.display()));
     let mut progress = Progress::new(*printer)?;
     longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress)?;

@@ -1,6 +1,6 @@
 //! The operations that detectors need and Burn lacks or runs slowly: convolution, normalisation with its ReLU, and
-//! RoIAlign. Each is a Burn backend extension with a backward pass of its own. A GPU backend is one more
-//! implementation of [`DetectionOps`] and [`DetectionBackward`]; nothing above this module would change.
+//! RoIAlign. Each is a Burn backend extension with a backward pass of its own: [`DetectionOps`] and [`DetectionBackward`],
+//! implemented for the CPU backend and, with the feature `gpu`, for every runtime of CubeCL.
 
 use burn::{
     backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor},
@@ -9,6 +9,8 @@ use burn::{
 
 mod autodiff;
 mod flex;
+#[cfg(feature = "gpu")]
+mod gpu;
 pub mod kernels;
 
 pub use kernels::{
@@ -32,7 +34,7 @@ pub struct ConvOptions {
 }
 
 /// Forward operations.
-#[backend_extension(Flex, Autodiff)]
+#[backend_extension(Flex, Cube: cfg(feature = "gpu"), Autodiff)]
 pub trait DetectionOps: Backend {
     /// Convolution of `x [N, Cin, H, W]` with `weight [Cout, Cin / groups, kh, kw]`.
     fn detection_conv2d(

@@ -14,6 +14,7 @@ use crate::{
     methods::acsl_background::{Background, Plan, Rule, Suppressed, check_threshold, logit},
     numerics::{negatives, softplus_and_sigmoid, vectorised, weighted_negatives},
     sigmoid::{Columns, own_column},
+    suppression::{GradientSums, RowRule, Suppression, SuppressionLoss},
     targets::RoiTargets,
 };
 
@@ -272,6 +273,10 @@ impl ClassificationLoss for Acsl {
         self.columns.scores(logits, columns)
     }
 
+    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
+        Some(self)
+    }
+
     fn kept_negatives(
         &self,
         logits: &[f32],
@@ -287,5 +292,34 @@ impl ClassificationLoss for Acsl {
                 }
             });
         }))
+    }
+}
+
+impl SuppressionLoss for Acsl {
+    /// None where negatives are drawn by their score.
+    fn suppression(&self, targets: &RoiTargets, state: &LossState) -> Result<Option<Suppression>, LossError> {
+        let plan = self.plan(targets, state)?;
+        let Suppression { columns, mut rows, mut weights } = Suppression::none(self.columns, targets);
+        for (rule, suppressed) in rows.iter_mut().zip(&plan.rows) {
+            match *suppressed {
+                Suppressed::All => (),
+                // Thresholds of 0 and 1 lie at infinity, which not every device has.
+                Suppressed::AtLeast(logit) => rule.threshold = logit.clamp(f32::MIN, f32::MAX),
+                Suppressed::Weighted(set) => *rule = RowRule { set: set + 1, ..*rule },
+                Suppressed::Drawn => return Ok(None),
+            }
+        }
+        plan.weights.iter().for_each(|set| weights.extend(set));
+        Ok(Some(Suppression { columns, rows, weights }))
+    }
+
+    fn state_after(
+        &self,
+        sums: GradientSums,
+        targets: &RoiTargets,
+        state: &LossState,
+        workers: &dyn Workers,
+    ) -> Result<LossState, LossError> {
+        self.background.state_after(sums, targets, state, workers)
     }
 }

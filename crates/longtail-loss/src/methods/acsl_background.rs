@@ -13,6 +13,7 @@ use crate::{
     methods::eql_v2::{TINY, add_gradients, gradient_sums},
     numerics::sigmoid,
     sigmoid::Columns,
+    suppression::GradientSums,
     targets::{DrawKey, RoiTargets},
 };
 
@@ -219,17 +220,31 @@ impl Rule {
             return Ok(LossState::Stateless);
         }
         let (classes, labels) = (targets.num_classes(), targets.labels());
-        let sums = gradient_sums(state, classes, "ACSL with balanced background")?;
         let outputs = columns.count(classes);
-        let (mut of_positives, mut of_background) = (vec![0.0; classes], vec![0.0; classes]);
+        let mut sums = GradientSums { of_positives: vec![0.0; classes], of_background: vec![0.0; classes] };
         for (n, z) in logits.chunks_exact(outputs).enumerate().filter(|(n, _)| !targets.is_ignored(*n)) {
+            let score = |class: usize| f64::from(sigmoid(z[columns.of_class(class)]));
             match labels[n] as usize {
-                0 => (0..classes)
-                    .for_each(|class| of_background[class] += f64::from(sigmoid(z[columns.of_class(class)]))),
-                label => of_positives[label - 1] += 1.0 - f64::from(sigmoid(z[columns.of_class(label - 1)])),
+                0 => (0..classes).for_each(|class| sums.of_background[class] += score(class)),
+                label => sums.of_positives[label - 1] += 1.0 - score(label - 1),
             }
         }
-        Ok(add_gradients(sums, (of_positives, of_background), workers))
+        self.state_after(sums, targets, state, workers)
+    }
+
+    /// The running statistics after a step of which the sums are known.
+    pub fn state_after(
+        &self,
+        sums: GradientSums,
+        targets: &RoiTargets,
+        state: &LossState,
+        workers: &dyn Workers,
+    ) -> Result<LossState, LossError> {
+        if *self != Self::Balanced {
+            return Ok(LossState::Stateless);
+        }
+        let before = gradient_sums(state, targets.num_classes(), "ACSL with balanced background")?;
+        Ok(add_gradients(before, (sums.of_positives, sums.of_background), workers))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     classification::{ClassificationLoss, Evaluation, KeptNegatives, LossState, Workers},
     error::LossError,
     sigmoid::{Columns, RowWeights, weighted_bce},
+    suppression::{GradientSums, Suppression, SuppressionLoss},
     targets::RoiTargets,
 };
 
@@ -50,6 +51,10 @@ impl ClassificationLoss for SigmoidBce {
         self.columns.scores(logits, columns)
     }
 
+    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
+        Some(self)
+    }
+
     fn kept_negatives(
         &self,
         _logits: &[f32],
@@ -58,5 +63,21 @@ impl ClassificationLoss for SigmoidBce {
     ) -> Option<KeptNegatives> {
         let classes = targets.num_classes();
         Some(self.columns.kept_negatives(targets, |_, keep| (0..classes).for_each(|class| keep(class, 1.0))))
+    }
+}
+
+impl SuppressionLoss for SigmoidBce {
+    fn suppression(&self, targets: &RoiTargets, _: &LossState) -> Result<Option<Suppression>, LossError> {
+        Ok(Some(Suppression::none(self.columns, targets)))
+    }
+
+    fn state_after(
+        &self,
+        _: GradientSums,
+        _: &RoiTargets,
+        _: &LossState,
+        _: &dyn Workers,
+    ) -> Result<LossState, LossError> {
+        Ok(LossState::Stateless)
     }
 }

@@ -9,11 +9,18 @@ use burn::{
 use longtail_data::Targets;
 use longtail_detect::{Detections, FasterRcnn, ImageBatch};
 use longtail_train::{
+    DeviceChoice,
     parameters::{enter, leave, restore},
     weights::{Imported, Request, import},
 };
 use longtail_weights::{Array, Arrays, Fate, ImportOptions, Naming, WeightFile, transfer};
 use serde::Deserialize;
+
+/// The device under test: that of `LONGTAIL_TEST_DEVICE`, or the first GPU that this build and machine have, or the processor.
+pub fn device() -> Device {
+    let name = std::env::var("LONGTAIL_TEST_DEVICE").unwrap_or_else(|_| "auto".into());
+    name.parse::<DeviceChoice>().unwrap().open().unwrap()
+}
 
 pub const CLASSES: usize = 5;
 pub const SIZES: [[u32; 2]; 2] = [[96, 128], [90, 120]];

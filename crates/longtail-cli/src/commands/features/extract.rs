@@ -1,7 +1,6 @@
 //! `longtail features extract`
 
 use anyhow::bail;
-use burn::tensor::Device;
 use longtail_bank::disk::size;
 use longtail_train::bank::{ExtractOptions, FeatureSource, Plan, extract};
 
@@ -29,6 +28,7 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
         seed: arguments.seed,
         dry_run: arguments.dry_run,
     };
+    let device = arguments.device.open()?;
     let mut progress = Progress::new(*printer)?;
     let mut announce = |plan: &Plan| {
         let [training, held_out, validation] = plan.images;
@@ -40,7 +40,7 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
             arguments.out.display()
         ));
     };
-    let made = extract(&source, &options, &arguments.out, &Device::flex(), &mut announce, &mut progress)?;
+    let made = extract(&source, &options, &arguments.out, &device, &mut announce, &mut progress)?;
     let Some(made) = made else { return Ok(Outcome::Done) };
     let counts = made.training.counts;
     printer.note(&format!(

@@ -1,7 +1,6 @@
 //! `longtail head apply`
 
 use anyhow::Context;
-use burn::tensor::Device;
 use longtail_report::Table;
 use longtail_train::{
     bank::FeatureSource,
@@ -43,7 +42,7 @@ pub fn run(arguments: &HeadApply, printer: &Printer) -> anyhow::Result<Outcome> 
         &run,
         &arguments.out,
         arguments.evaluate,
-        &Device::flex(),
+        &arguments.device.open()?,
         &mut progress,
     )?;
     printer.note(&format!("repaired run: {}", arguments.out.display()));

@@ -1,0 +1,402 @@
+//! Per-channel normalisation on a GPU: what `kernels/norm.rs` does on the CPU.
+//!
+//! Burn's convolutions leave an image's channels side by side in memory, other operations leave them apart. The kernels walk
+//! the memory as it lies: in any dense order of the dimensions the channel of the i-th value is `i / stride % channels`.
+
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::memory::{contiguous, dense, dims, elementwise, empty, like, same_order};
+use crate::ops::{Activation, Epilogue};
+
+/// Units that share the sums of a channel.
+const UNITS: u32 = 256;
+
+/// Least and largest output. Not infinite: WGSL has no such constant.
+fn limits(activation: Activation) -> (f32, f32) {
+    match activation {
+        Activation::None => (f32::MIN, f32::MAX),
+        Activation::Relu => (0.0, f32::MAX),
+        Activation::Relu6 => (0.0, 6.0),
+    }
+}
+
+fn stride_of_channels(x: &CubeTensor) -> u32 {
+    x.meta.strides()[1] as u32
+}
+
+fn channels(x: &CubeTensor) -> u32 {
+    x.meta.shape()[1] as u32
+}
+
+#[cube]
+fn channel_at(place: usize, stride: u32, channels: u32) -> usize {
+    ((place as u32 / stride) % channels) as usize
+}
+
+#[cube(launch)]
+fn affine_kernel(
+    x: &[f32],
+    scale: &[f32],
+    shift: &[f32],
+    residual: &[f32],
+    y: &mut [f32],
+    count: u32,
+    stride: u32,
+    channels: u32,
+    floor: f32,
+    ceiling: f32,
+    #[comptime] with_residual: bool,
+    #[comptime] limited: bool,
+) {
+    let place = ABSOLUTE_POS;
+    if place < count as usize {
+        let channel = channel_at(place, stride, channels);
+        let mut value = x[place] * scale[channel] + shift[channel];
+        if with_residual {
+            value += residual[place];
+        }
+        if limited {
+            value = min(max(value, floor), ceiling);
+        }
+        y[place] = value;
+    }
+}
+
+/// `activation(x · scale + shift + residual)`.
+pub fn affine(
+    x: CubeTensor,
+    scale: CubeTensor,
+    shift: CubeTensor,
+    residual: CubeTensor,
+    epilogue: Epilogue,
+) -> CubeTensor {
+    let (x, residual) = if epilogue.residual { same_order(x, residual) } else { (dense(x), residual) };
+    let y = like(&x);
+    let (floor, ceiling) = limits(epilogue.activation);
+    let (count, cubes, units) = elementwise(&x);
+    affine_kernel::launch(
+        &y.client,
+        cubes,
+        units,
+        x.clone().into_buffer_arg(),
+        contiguous(scale).into_buffer_arg(),
+        contiguous(shift).into_buffer_arg(),
+        residual.into_buffer_arg(),
+        y.clone().into_buffer_arg(),
+        count,
+        stride_of_channels(&x),
+        channels(&x),
+        floor,
+        ceiling,
+        epilogue.residual,
+        epilogue.activation != Activation::None,
+    );
+    y
+}
+
+#[cube(launch)]
+fn affine_backward_kernel(
+    scale: &[f32],
+    y: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+    passed: &mut [f32],
+    count: u32,
+    stride: u32,
+    channels: u32,
+    floor: f32,
+    ceiling: f32,
+    #[comptime] limited: bool,
+) {
+    let place = ABSOLUTE_POS;
+    if place < count as usize {
+        let mut gradient = dy[place];
+        if limited {
+            gradient = select(y[place] > floor && y[place] < ceiling, gradient, 0.0f32);
+        }
+        passed[place] = gradient;
+        dx[place] = gradient * scale[channel_at(place, stride, channels)];
+    }
+}
+
+/// Gradients of x and of the residual.
+pub fn affine_backward(
+    scale: CubeTensor,
+    y: CubeTensor,
+    dy: CubeTensor,
+    epilogue: Epilogue,
+) -> [CubeTensor; 2] {
+    let (y, dy) = same_order(y, dy);
+    let (dx, passed) = (like(&y), like(&y));
+    let (floor, ceiling) = limits(epilogue.activation);
+    let (count, cubes, units) = elementwise(&y);
+    affine_backward_kernel::launch(
+        &dx.client,
+        cubes,
+        units,
+        contiguous(scale).into_buffer_arg(),
+        y.clone().into_buffer_arg(),
+        dy.into_buffer_arg(),
+        dx.clone().into_buffer_arg(),
+        passed.clone().into_buffer_arg(),
+        count,
+        stride_of_channels(&y),
+        channels(&y),
+        floor,
+        ceiling,
+        epilogue.activation != Activation::None,
+    );
+    [dx, passed]
+}
+
+/// Place of the i-th value of a channel in a dense tensor of four dimensions.
+#[cube]
+fn place_in_channel(x: &Tensor<f32>, channel: usize, index: usize) -> usize {
+    let (height, width) = (x.shape(2), x.shape(3));
+    let (image, position) = (index / (height * width), index % (height * width));
+    image * x.stride(0)
+        + channel * x.stride(1)
+        + position / width * x.stride(2)
+        + position % width * x.stride(3)
+}
+
+/// Sums what the units of a cube hold, in an order that depends on nothing; unit 0 has the sum.
+#[cube]
+fn sum_of_units(shared: &mut Shared<[f32]>, value: f32) -> f32 {
+    let unit = UNIT_POS as usize;
+    shared[unit] = value;
+    sync_cube();
+    let mut half = CUBE_DIM as usize / 2;
+    while half > 0 {
+        if unit < half {
+            let other = shared[unit + half];
+            shared[unit] += other;
+        }
+        sync_cube();
+        half /= 2;
+    }
+    let sum = shared[0];
+    sync_cube();
+    sum
+}
+
+#[cube(launch)]
+fn sums_kernel(x: &Tensor<f32>, sums: &mut [f32], #[comptime] units: usize) {
+    let channel = CUBE_POS;
+    let count = x.shape(0) * x.shape(2) * x.shape(3);
+    let mut shared = Shared::<[f32]>::new_slice(units);
+    let mut sum = 0.0f32;
+    for index in range_stepped(UNIT_POS as usize, count, units) {
+        sum += x[place_in_channel(x, channel, index)];
+    }
+    let sum = sum_of_units(&mut shared, sum);
+    if UNIT_POS == 0 {
+        sums[channel] = sum;
+    }
+}
+
+/// Sum of every channel, `[C]`.
+pub fn sums(x: CubeTensor) -> CubeTensor {
+    let channels = channels(&x);
+    let sums = empty(&x, [channels as usize]);
+    sums_kernel::launch(
+        &sums.client,
+        CubeCount::Static(channels, 1, 1),
+        CubeDim::new_1d(UNITS),
+        x.into_tensor_arg(),
+        sums.clone().into_buffer_arg(),
+        UNITS as usize,
+    );
+    sums
+}
+
+#[cube(launch)]
+fn statistics_kernel(x: &Tensor<f32>, moments: &mut [f32], #[comptime] units: usize) {
+    let channel = CUBE_POS;
+    let count = x.shape(0) * x.shape(2) * x.shape(3);
+    let mut shared = Shared::<[f32]>::new_slice(units);
+    let mut sum = 0.0f32;
+    for index in range_stepped(UNIT_POS as usize, count, units) {
+        sum += x[place_in_channel(x, channel, index)];
+    }
+    let mean = sum_of_units(&mut shared, sum) / f32::cast_from(count as u32);
+    // Around the mean, in a second pass: the square of a large mean would swallow a small variance.
+    let mut square = 0.0f32;
+    for index in range_stepped(UNIT_POS as usize, count, units) {
+        let distance = x[place_in_channel(x, channel, index)] - mean;
+        square += distance * distance;
+    }
+    let variance = sum_of_units(&mut shared, square) / f32::cast_from(count as u32);
+    if UNIT_POS == 0 {
+        moments[channel] = mean;
+        moments[x.shape(1) + channel] = variance;
+    }
+}
+
+/// Mean and biased variance of every channel, `[2, C]`.
+pub fn statistics(x: CubeTensor) -> CubeTensor {
+    let channels = channels(&x);
+    let moments = empty(&x, [2, channels as usize]);
+    statistics_kernel::launch(
+        &moments.client,
+        CubeCount::Static(channels, 1, 1),
+        CubeDim::new_1d(UNITS),
+        x.into_tensor_arg(),
+        moments.clone().into_buffer_arg(),
+        UNITS as usize,
+    );
+    moments
+}
+
+#[cube(launch)]
+fn scale_and_shift_kernel(
+    gamma: &[f32],
+    beta: &[f32],
+    statistics: &[f32],
+    scale: &mut [f32],
+    shift: &mut [f32],
+    channels: u32,
+    epsilon: f32,
+) {
+    let channel = ABSOLUTE_POS;
+    let channels = channels as usize;
+    if channel < channels {
+        let factor = gamma[channel] / (statistics[channels + channel] + epsilon).sqrt();
+        scale[channel] = factor;
+        shift[channel] = beta[channel] - statistics[channel] * factor;
+    }
+}
+
+/// `activation((x - mean) / sqrt(variance + epsilon) · gamma + beta + residual)`.
+pub fn batch_norm(
+    x: CubeTensor,
+    gamma: CubeTensor,
+    beta: CubeTensor,
+    residual: CubeTensor,
+    statistics: CubeTensor,
+    epsilon: f32,
+    epilogue: Epilogue,
+) -> CubeTensor {
+    let channels = channels(&x);
+    let (scale, shift) = (empty(&x, [channels as usize]), empty(&x, [channels as usize]));
+    let (_, cubes, units) = elementwise(&scale);
+    scale_and_shift_kernel::launch(
+        &scale.client,
+        cubes,
+        units,
+        contiguous(gamma).into_buffer_arg(),
+        contiguous(beta).into_buffer_arg(),
+        contiguous(statistics).into_buffer_arg(),
+        scale.clone().into_buffer_arg(),
+        shift.clone().into_buffer_arg(),
+        channels,
+        epsilon,
+    );
+    affine(x, scale, shift, residual, epilogue)
+}
+
+/// Per channel the gradients of gamma and beta.
+#[cube(launch)]
+fn batch_norm_sums_kernel(
+    x: &Tensor<f32>,
+    gradient: &Tensor<f32>,
+    statistics: &[f32],
+    dgamma: &mut [f32],
+    dbeta: &mut [f32],
+    epsilon: f32,
+    #[comptime] units: usize,
+) {
+    let channel = CUBE_POS;
+    let channels = x.shape(1);
+    let count = x.shape(0) * x.shape(2) * x.shape(3);
+    let mean = statistics[channel];
+    let mut shared = Shared::<[f32]>::new_slice(units);
+    let mut sum = 0.0f32;
+    let mut product = 0.0f32;
+    for index in range_stepped(UNIT_POS as usize, count, units) {
+        let value = gradient[place_in_channel(gradient, channel, index)];
+        sum += value;
+        product += value * (x[place_in_channel(x, channel, index)] - mean);
+    }
+    let sum = sum_of_units(&mut shared, sum);
+    let product = sum_of_units(&mut shared, product);
+    if UNIT_POS == 0 {
+        dbeta[channel] = sum;
+        dgamma[channel] = product / (statistics[channels + channel] + epsilon).sqrt();
+    }
+}
+
+#[cube(launch)]
+fn batch_norm_backward_kernel(
+    x: &[f32],
+    gradient: &[f32],
+    gamma: &[f32],
+    statistics: &[f32],
+    dgamma: &[f32],
+    dbeta: &[f32],
+    dx: &mut [f32],
+    count: u32,
+    stride: u32,
+    channels: u32,
+    epsilon: f32,
+) {
+    let place = ABSOLUTE_POS;
+    if place < count as usize {
+        let channel = channel_at(place, stride, channels);
+        let inverse = 1.0f32 / (statistics[channels as usize + channel] + epsilon).sqrt();
+        let normalised = (x[place] - statistics[channel]) * inverse;
+        let of_channel = f32::cast_from(count / channels);
+        let centred = gradient[place] - (dbeta[channel] + normalised * dgamma[channel]) / of_channel;
+        dx[place] = gamma[channel] * inverse * centred;
+    }
+}
+
+/// Gradients of x, gamma, beta and the residual where `statistics` are those of `x`.
+pub fn batch_norm_backward(
+    x: CubeTensor,
+    gamma: CubeTensor,
+    statistics: CubeTensor,
+    y: CubeTensor,
+    dy: CubeTensor,
+    epsilon: f32,
+    epilogue: Epilogue,
+) -> [CubeTensor; 4] {
+    let channels = channels(&x);
+    let [_, passed] = affine_backward(gamma.clone(), y, dy, epilogue);
+    let (x, gradient) = same_order(x, passed.clone());
+    let statistics = contiguous(statistics);
+    let (dgamma, dbeta) = (empty(&x, [channels as usize]), empty(&x, [channels as usize]));
+    batch_norm_sums_kernel::launch(
+        &dgamma.client,
+        CubeCount::Static(channels, 1, 1),
+        CubeDim::new_1d(UNITS),
+        x.clone().into_tensor_arg(),
+        gradient.clone().into_tensor_arg(),
+        statistics.clone().into_buffer_arg(),
+        dgamma.clone().into_buffer_arg(),
+        dbeta.clone().into_buffer_arg(),
+        epsilon,
+        UNITS as usize,
+    );
+    let dx = like(&x);
+    debug_assert_eq!(dims::<4>(&dx), dims::<4>(&x));
+    let (count, cubes, units) = elementwise(&x);
+    batch_norm_backward_kernel::launch(
+        &dx.client,
+        cubes,
+        units,
+        x.clone().into_buffer_arg(),
+        gradient.into_buffer_arg(),
+        contiguous(gamma).into_buffer_arg(),
+        statistics.into_buffer_arg(),
+        dgamma.clone().into_buffer_arg(),
+        dbeta.clone().into_buffer_arg(),
+        dx.clone().into_buffer_arg(),
+        count,
+        stride_of_channels(&x),
+        channels,
+        epsilon,
+    );
+    [dx, dgamma, dbeta, passed]
+}
