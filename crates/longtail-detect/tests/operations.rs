@@ -6,8 +6,8 @@ mod common;
 use burn::tensor::{Device, Tensor};
 use common::{assert_close, device, random, tensor, values};
 use longtail_detect::ops::{
-    Activation, ConvOptions, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, conv2d_affine,
-    kernels::conv_shape::ConvShape, roi_align, statistics,
+    Activation, ConvOptions, FixedConv, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, conv2d_affine,
+    expand_depthwise, kernels::conv_shape::ConvShape, roi_align, statistics,
 };
 
 /// Convolution and its three gradients by the definition, in f64.
@@ -290,4 +290,47 @@ fn roi_align_of_a_ramp_is_the_centre_of_each_bin() {
     let rows = tensor(&[0.0, 0.0, 4.0, 8.0, 12.0, 24.0], [1, 6], &device);
     // The box spans x 2..6, y 4..12 on the map; bin centres x 3, 5 and y 6, 10.
     assert_close(&values(roi_align(levels, rows, options)), &[63.0, 65.0, 103.0, 105.0], 1e-6);
+}
+
+/// In one pass and in two: strips and slabs of every height and width, strides, kernels and paddings of both conventions.
+#[test]
+fn an_expansion_with_its_depthwise_convolution_equals_the_two_apart() {
+    let device = device();
+    // batch, inputs, channels, size, kernel, stride, padding, padding at the end
+    for (batch, inputs, channels, size, kernel, stride, padding, end) in [
+        (2, 3, 8, [9, 11], 3, 1, 1, 1),
+        (1, 4, 100, [20, 17], 5, 1, 2, 2),
+        (1, 5, 49, [30, 31], 3, 2, 0, 1),
+        (2, 2, 7, [8, 9], 5, 2, 1, 2),
+        (1, 3, 50, [150, 140], 3, 2, 0, 1),
+        (1, 3, 50, [160, 150], 5, 1, 2, 2),
+        (3, 2, 3, [1, 1], 3, 1, 1, 1),
+    ] {
+        let fixed = |seed: u64, shape: [usize; 4]| FixedConv {
+            weight: tensor(&random(seed, shape.iter().product()), shape, &device),
+            scale: tensor(&random(seed + 1, shape[0]), [shape[0]], &device),
+            shift: tensor(&random(seed + 2, shape[0]), [shape[0]], &device),
+        };
+        let [height, width] = size;
+        let shape = [batch, inputs, height, width];
+        let x = tensor(&random(1, shape.iter().product()), shape, &device);
+        let (expand, depthwise) =
+            (fixed(2, [channels, inputs, 1, 1]), fixed(5, [channels, 1, kernel, kernel]));
+        let options = ConvOptions {
+            stride: [stride; 2],
+            padding: [padding; 2],
+            end_padding: [end; 2],
+            groups: channels,
+            bias: false,
+        };
+        let pointwise =
+            ConvOptions { stride: [1, 1], padding: [0, 0], end_padding: [0, 0], groups: 1, bias: false };
+        let apply = |x, conv: FixedConv, options| {
+            conv2d_affine(x, conv.weight, conv.scale, conv.shift, None, options, Activation::Relu6)
+        };
+        let apart = apply(apply(x.clone(), expand.clone(), pointwise), depthwise.clone(), options);
+        let fused = expand_depthwise(x, expand, depthwise, options, Activation::Relu6);
+        assert_eq!(fused.dims(), apart.dims());
+        assert_close(&values(fused), &values(apart), 1e-6);
+    }
 }

@@ -1,6 +1,6 @@
 //! Seconds and peak memory of an imported detector on random pixels, as JSON, for `scripts/bench_detector.py`.
 //!
-//! bench_detector WEIGHTS infer|train|backbone IMAGES HEIGHT WIDTH REPEATS
+//! bench_detector WEIGHTS infer|train|backbone IMAGES HEIGHT WIDTH REPEATS [DEVICE]
 
 use std::{error::Error, path::PathBuf, time::Instant};
 
@@ -9,9 +9,10 @@ use burn::{
     tensor::{Device, Distribution, Tensor},
 };
 use longtail_data::Targets;
-use longtail_detect::{FasterRcnn, ImageBatch, ImageMeta, cascade::averaged, layers::Initializer};
+use longtail_detect::{FasterRcnn, ImageBatch, ImageMeta, cascade::averaged, device, layers::Initializer};
 use longtail_loss::{ClassContext, DrawKey, Reduction};
 use longtail_train::{
+    DeviceChoice,
     checkpoint::Checkpoint,
     parameters::{TensorMap, restore},
     sgd::{Sgd, SgdConfig},
@@ -23,23 +24,26 @@ use serde_json::json;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const USAGE: &str = "usage: bench_detector WEIGHTS infer|train|backbone IMAGES HEIGHT WIDTH REPEATS";
+const USAGE: &str = "usage: bench_detector WEIGHTS infer|train|backbone IMAGES HEIGHT WIDTH REPEATS [DEVICE]";
 const WARM_UP: usize = 2;
 
 struct Bench {
     description: Description,
     batch: [usize; 3],
     repeats: usize,
+    device: Device,
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [weights, what, numbers @ ..] = arguments.as_slice() else { return Err(USAGE.into()) };
-    let numbers: Vec<usize> = numbers.iter().map(|n| n.parse()).collect::<Result<_, _>>()?;
-    let &[images, height, width, repeats] = numbers.as_slice() else { return Err(USAGE.into()) };
+    let [weights, what, images, height, width, repeats, device @ ..] = arguments.as_slice() else {
+        return Err(USAGE.into());
+    };
+    let batch = [images.parse()?, height.parse()?, width.parse()?];
+    let device: DeviceChoice = device.first().map_or("cpu", String::as_str).parse()?;
     let checkpoint = Checkpoint::read(&PathBuf::from(weights))?;
     let description = checkpoint.description.clone().ok_or("was not written by `longtail weights import`")?;
-    let bench = Bench { description, batch: [images, height, width], repeats };
+    let bench = Bench { description, batch, repeats: repeats.parse()?, device: device.open()? };
     // The weights of the file are gone once the detector has them.
     let model = checkpoint.model;
     let (seconds, detections) = match what.as_str() {
@@ -50,6 +54,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let result = json!({
         "min": seconds[0], "median": seconds[seconds.len() / 2], "peak_mib": peak_mib(), "detections": detections,
+        "device": device::name(&bench.device), "device_mib": device::memory_mib(&bench.device),
     });
     println!("{result}");
     Ok(())
@@ -61,6 +66,7 @@ impl Bench {
             .map(|_| {
                 let began = Instant::now();
                 step();
+                self.device.sync().expect("the device does what it was told");
                 began.elapsed().as_secs_f64()
             })
             .skip(WARM_UP)
@@ -83,7 +89,7 @@ impl Bench {
     }
 
     fn infer(&self, model: TensorMap) -> Result<(Vec<f64>, usize), Box<dyn Error>> {
-        let device = Device::flex();
+        let device = self.device.clone();
         let detector = self.detector(model, &device)?;
         let loss = self.description.loss.build(&ClassContext::new(detector.num_classes()))?;
         let images = self.images(&device);
@@ -103,7 +109,7 @@ impl Bench {
     }
 
     fn train(&self, model: TensorMap) -> Result<Vec<f64>, Box<dyn Error>> {
-        let device = Device::flex().autodiff();
+        let device = self.device.clone().autodiff();
         let mut detector = self.detector(model, &device)?;
         let loss = self.description.loss.build(&ClassContext::new(detector.num_classes()))?;
         let images = self.images(&device);
@@ -128,7 +134,7 @@ impl Bench {
     }
 
     fn backbone(&self, model: TensorMap) -> Result<Vec<f64>, Box<dyn Error>> {
-        let device = Device::flex();
+        let device = self.device.clone();
         let backbone = self.description.detector.backbone.init(&mut Initializer::new(0, &device)).no_grad();
         let own = model.into_iter();
         let own = own.filter_map(|(path, data)| Some((path.strip_prefix("backbone.")?.to_owned(), data)));

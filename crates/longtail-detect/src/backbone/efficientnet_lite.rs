@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::check,
     error::DetectError,
-    layers::{ConvNorm, Initializer, NormSettings, Normalization},
+    layers::{ConvNorm, Initializer, NormSettings, Normalization, expand_depthwise},
     ops::Activation,
 };
 
@@ -96,10 +96,9 @@ impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let residual = self.skip.then(|| x.clone());
         let x = match &self.expand {
-            Some(expand) => expand.forward(x, None, Activation::Relu6),
-            None => x,
+            Some(expand) => expand_depthwise(expand, &self.depthwise, x, Activation::Relu6),
+            None => self.depthwise.forward(x, None, Activation::Relu6),
         };
-        let x = self.depthwise.forward(x, None, Activation::Relu6);
         self.project.forward(x, residual, Activation::None)
     }
 }

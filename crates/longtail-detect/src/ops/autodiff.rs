@@ -8,7 +8,9 @@ use burn_autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 
-use super::{ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, RoiAlignOptions};
+use super::{
+    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, POINTWISE, RoiAlignOptions,
+};
 
 #[derive(Debug)]
 struct Conv2d;
@@ -114,6 +116,32 @@ impl<B: Backend + DetectionOps + DetectionBackward, C: CheckpointStrategy> Detec
         let no_bias = Self::from_inner(shift.clone().into_primitive());
         let y = Self::detection_conv2d(x, weight, no_bias, ConvOptions { bias: false, ..options });
         Self::detection_affine(y, scale, shift, residual, epilogue)
+    }
+
+    fn detection_expand_depthwise(
+        x: FloatTensor<Self>,
+        expand: FloatTensor<Self>,
+        expand_scale: FloatTensor<Self>,
+        expand_shift: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        options: ConvOptions,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        // In place of the residuals, something that waits for no gradient.
+        let epilogue = Epilogue { residual: false, activation };
+        let [no_residual, neither] = [0; 2].map(|_| Self::from_inner(shift.clone().into_primitive()));
+        let x = Self::detection_conv2d_affine(
+            x,
+            expand,
+            expand_scale,
+            expand_shift,
+            no_residual,
+            POINTWISE,
+            epilogue,
+        );
+        Self::detection_conv2d_affine(x, weight, scale, shift, neither, options, epilogue)
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {

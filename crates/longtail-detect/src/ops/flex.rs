@@ -7,10 +7,11 @@ use burn::{
 use burn_flex::FlexTensor;
 
 use super::{
-    ConvOptions, DetectionBackward, DetectionOps, Epilogue, RoiAlignOptions,
+    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, RoiAlignOptions,
     kernels::{
         conv::{self, Then},
         conv_shape::ConvShape,
+        expand_depthwise,
         norm::{self, Affine, Planes},
         roi_align::{self, LEVELS, Region},
     },
@@ -85,6 +86,36 @@ impl DetectionOps for Flex {
         let y = conv::forward(&shape, slice(&x), slice(&weight), Then::Affine(affine));
         let [height, width] = shape.output_size();
         tensor(y, [shape.batch, shape.outputs, height, width])
+    }
+
+    fn detection_expand_depthwise(
+        x: FloatTensor<Self>,
+        expand: FloatTensor<Self>,
+        expand_scale: FloatTensor<Self>,
+        expand_shift: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        options: ConvOptions,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let (x, expand, weight) = (x.to_contiguous(), expand.to_contiguous(), weight.to_contiguous());
+        let [expand_scale, expand_shift, scale, shift] =
+            [expand_scale, expand_shift, scale, shift].map(|t| t.to_contiguous());
+        let ([batch, inputs, ..], [channels, ..]) = (shape::<4>(&x), shape::<4>(&expand));
+        let conv = ConvShape { inputs: channels, ..conv_shape(&x, &weight, options) };
+        let affine = |scale, shift| Affine { scale, shift, residual: None, activation };
+        let y = expand_depthwise::forward(
+            &conv,
+            inputs,
+            slice(&x),
+            slice(&expand),
+            affine(slice(&expand_scale), slice(&expand_shift)),
+            slice(&weight),
+            affine(slice(&scale), slice(&shift)),
+        );
+        let [height, width] = conv.output_size();
+        tensor(y, [batch, channels, height, width])
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {

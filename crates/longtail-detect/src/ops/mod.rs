@@ -55,6 +55,19 @@ pub trait DetectionOps: Backend {
         epilogue: Epilogue,
     ) -> FloatTensor<Self>;
 
+    /// A pointwise convolution and a depthwise one of `options`, each followed by its affine map and `activation`.
+    fn detection_expand_depthwise(
+        x: FloatTensor<Self>,
+        expand: FloatTensor<Self>,
+        expand_scale: FloatTensor<Self>,
+        expand_shift: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        options: ConvOptions,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+
     /// Mean and variance of each channel, `[2, C]`. Not differentiated: [`Self::detection_batch_norm`] is, through
     /// them.
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -164,6 +177,43 @@ pub fn conv2d_affine(
         epilogue,
     ))
 }
+
+/// A convolution with its fixed scale and shift of every channel.
+#[derive(Debug, Clone)]
+pub struct FixedConv {
+    /// `[Cout, Cin / groups, kh, kw]`.
+    pub weight: Tensor<4>,
+    /// `[Cout]`.
+    pub scale: Tensor<1>,
+    /// `[Cout]`.
+    pub shift: Tensor<1>,
+}
+
+/// A pointwise convolution, then a depthwise one of `options`, each with what [`conv2d_affine`] does without a residual. In one pass where nothing is
+/// differentiated.
+pub fn expand_depthwise(
+    x: Tensor<4>,
+    expand: FixedConv,
+    depthwise: FixedConv,
+    options: ConvOptions,
+    activation: Activation,
+) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::detection_expand_depthwise(
+        x.into_dispatch(),
+        expand.weight.into_dispatch(),
+        expand.scale.into_dispatch(),
+        expand.shift.into_dispatch(),
+        depthwise.weight.into_dispatch(),
+        depthwise.scale.into_dispatch(),
+        depthwise.shift.into_dispatch(),
+        options,
+        activation,
+    ))
+}
+
+/// How a pointwise convolution is called.
+const POINTWISE: ConvOptions =
+    ConvOptions { stride: [1, 1], padding: [0, 0], end_padding: [0, 0], groups: 1, bias: false };
 
 /// Mean and biased variance of each channel of `x [N, C, H, W]` as `[2, C]`, without a gradient.
 pub fn statistics(x: Tensor<4>) -> Tensor<2> {

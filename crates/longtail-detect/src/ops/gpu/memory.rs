@@ -24,6 +24,7 @@ pub fn empty<const D: usize>(beside: &CubeTensor, shape: [usize; D]) -> CubeTens
 
 /// An uninitialised tensor of the shape of another that is dense, in the same order.
 pub fn like(other: &CubeTensor) -> CubeTensor {
+    assert_eq!(other.dtype, DType::F32, "detection operations take f32 tensors");
     let bytes = count(other) * size_of::<f32>();
     CubeTensor { handle: other.client.empty(bytes), ..other.clone() }
 }

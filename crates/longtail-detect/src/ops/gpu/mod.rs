@@ -10,7 +10,9 @@ use burn::backend::{
 };
 use burn_cubecl::CubeBackend;
 
-use super::{ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, RoiAlignOptions};
+use super::{
+    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, POINTWISE, RoiAlignOptions,
+};
 
 fn burn_options(options: ConvOptions) -> BurnConvOptions<2> {
     let padding = std::array::from_fn(|d| (options.padding[d], options.end_padding[d]));
@@ -38,6 +40,31 @@ impl DetectionOps for CubeBackend {
     ) -> FloatTensor<Self> {
         let y = Self::conv2d(x, weight, None, burn_options(options));
         norm::affine(y, scale, shift, residual, epilogue)
+    }
+
+    fn detection_expand_depthwise(
+        x: FloatTensor<Self>,
+        expand: FloatTensor<Self>,
+        expand_scale: FloatTensor<Self>,
+        expand_shift: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        options: ConvOptions,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let epilogue = Epilogue { residual: false, activation };
+        let (no_residual, neither) = (shift.clone(), shift.clone());
+        let x = Self::detection_conv2d_affine(
+            x,
+            expand,
+            expand_scale,
+            expand_shift,
+            no_residual,
+            POINTWISE,
+            epilogue,
+        );
+        Self::detection_conv2d_affine(x, weight, scale, shift, neither, options, epilogue)
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {

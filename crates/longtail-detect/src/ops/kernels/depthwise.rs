@@ -52,7 +52,7 @@ const ROWS: usize = 4;
 
 /// How a plane lies with its zeros around it: its columns sorted by their place modulo the stride, so that what a tap reads for
 /// neighbouring outputs lies side by side, and with room for whole blocks of outputs.
-struct Padded {
+pub(super) struct Padded {
     stride: [usize; 2],
     rows: usize,
     /// Columns of each remainder.
@@ -62,7 +62,7 @@ struct Padded {
 }
 
 impl Padded {
-    fn new(shape: &ConvShape) -> Self {
+    pub(super) fn new(shape: &ConvShape) -> Self {
         let ([height, width], [kh, kw], stride) = (shape.output_size(), shape.kernel, shape.stride);
         let rows = (height.next_multiple_of(ROWS).max(1) - 1) * stride[0] + kh;
         let columns = width.next_multiple_of(LANES) + (kw - 1) / stride[1];
@@ -73,14 +73,14 @@ impl Padded {
     }
 
     /// Room for a plane, all zeros, and for the taps with their weights.
-    fn scratch(&self) -> (Vec<f32>, Vec<(usize, f32)>) {
+    pub(super) fn scratch(&self) -> (Vec<f32>, Vec<(usize, f32)>) {
         let taps = self.offsets.iter().map(|offset| (*offset, 0.0)).collect();
         (vec![0.0; self.rows * self.columns * self.stride[1]], taps)
     }
 
     /// Copies a plane to its place; the zeros around it stay.
     #[inline(always)]
-    fn fill(&self, shape: &ConvShape, x: &[f32], values: &mut [f32]) {
+    pub(super) fn fill(&self, shape: &ConvShape, x: &[f32], values: &mut [f32]) {
         let [_, stride] = self.stride;
         let rows = self.rows.saturating_sub(shape.padding[0]);
         let lines =
@@ -104,7 +104,7 @@ impl Padded {
 
     /// The plane's output from what [`Self::fill`] left.
     #[inline(always)]
-    fn convolve(
+    pub(super) fn convolve(
         &self,
         values: &[f32],
         taps: &[(usize, f32)],

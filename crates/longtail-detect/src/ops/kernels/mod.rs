@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 pub mod conv;
 pub mod conv_shape;
 pub mod depthwise;
+pub mod expand_depthwise;
 pub mod norm;
 pub mod roi_align;
 
