@@ -307,6 +307,14 @@ fn bad_input_is_named_and_writes_nothing() {
     let empty = output(&["data", "stats", &project.path("empty.json")]);
     assert_eq!(code(&empty), 2);
     assert_says(&empty, &["empty.json", "empty"]);
+    for (device, part) in
+        [("gpu", "cuda, vulkan and wgpu"), ("cuda:x", "`x` is no number"), ("vulkan:99", "vulkan:99")]
+    {
+        let refused = output(&["train", &recipe, "--out", &project.path("no-device"), "--device", device]);
+        assert_eq!(code(&refused), 2, "{device}");
+        assert_says(&refused, &[part]);
+    }
+    assert!(!Path::new(&project.path("no-device")).exists());
     assert_eq!(code(&output(&["train"])), 2, "usage");
 }
 

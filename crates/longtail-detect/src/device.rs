@@ -2,7 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
-use burn::{backend::DispatchDevice, tensor::Device};
+use burn::{
+    backend::DispatchDevice,
+    tensor::{Device, Tensor, TensorData},
+};
+
+use crate::ops::{ConvOptions, conv2d, statistics};
 
 /// A device that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,7 +73,7 @@ impl DeviceChoice {
     /// Opens the device.
     ///
     /// # Errors
-    /// If this build has no such backend, or the machine no such device.
+    /// If this build has no such backend, the machine no such device, or the device computes something else than the processor.
     pub fn open(self) -> Result<Device, DeviceError> {
         match self {
             Self::Cpu => Ok(Device::flex()),
@@ -76,60 +81,86 @@ impl DeviceChoice {
                 let gpus = [Self::Cuda(0), Self::Vulkan(0), Self::Wgpu(0)];
                 Ok(gpus.into_iter().find_map(|gpu| gpu.open().ok()).unwrap_or_else(Device::flex))
             }
-            Self::Vulkan(index) => self.listed(vulkan()?, index),
-            Self::Cuda(index) => self.listed(cuda()?, index),
-            Self::Wgpu(index) => self.listed(wgpu()?, index),
+            Self::Vulkan(index) => self.listed("vulkan", vulkan(), index),
+            Self::Cuda(index) => self.listed("cuda", cuda(), index),
+            Self::Wgpu(index) => self.listed("wgpu", wgpu(), index),
         }
     }
 
-    fn listed(self, mut devices: Vec<Device>, index: usize) -> Result<Device, DeviceError> {
-        if index < devices.len() {
-            return Ok(devices.swap_remove(index));
-        }
-        let reason = if devices.is_empty() {
-            "no driver of it lists a device on this machine; install the driver or leave --device out".into()
-        } else {
-            let names = devices.iter().enumerate().map(|(n, device)| format!("{n}: {}", name(device)));
-            format!("the machine has {}", names.collect::<Vec<_>>().join(", "))
+    /// The device at a place among those that a backend lists, if this build has the backend.
+    fn listed(
+        self,
+        feature: &str,
+        devices: Option<Vec<Device>>,
+        index: usize,
+    ) -> Result<Device, DeviceError> {
+        let refused = |reason| Err(DeviceError { device: self, reason });
+        let Some(mut devices) = devices else {
+            return refused(format!(
+                "this program was built without it; build it with `--features {feature}`"
+            ));
         };
-        Err(DeviceError { device: self, reason })
+        if devices.is_empty() {
+            return refused(
+                "no driver lists one on this machine; install a driver, or leave --device out".into(),
+            );
+        }
+        if index >= devices.len() {
+            let names = devices.iter().enumerate().map(|(n, device)| format!("{n}: {}", name(device)));
+            return refused(format!("there are only {}", names.collect::<Vec<_>>().join(", ")));
+        }
+        let device = devices.swap_remove(index);
+        if !agrees_with_processor(&device) {
+            return refused(format!(
+                "{} gives other results than the processor for a small convolution; try another driver, or another way to it",
+                name(&device)
+            ));
+        }
+        Ok(device)
     }
 }
 
-#[cfg(feature = "vulkan")]
-fn vulkan() -> Result<Vec<Device>, DeviceError> {
-    Ok(Device::enumerate(burn::tensor::DeviceType::Vulkan).into_iter().collect())
+fn vulkan() -> Option<Vec<Device>> {
+    #[cfg(feature = "vulkan")]
+    return Some(Device::enumerate(burn::tensor::DeviceType::Vulkan).into_iter().collect());
+    #[cfg(not(feature = "vulkan"))]
+    None
 }
 
-#[cfg(not(feature = "vulkan"))]
-fn vulkan() -> Result<Vec<Device>, DeviceError> {
-    Err(without(DeviceChoice::Vulkan(0), "vulkan"))
+fn cuda() -> Option<Vec<Device>> {
+    #[cfg(feature = "cuda")]
+    return Some(Device::enumerate(burn::tensor::DeviceType::Cuda).into_iter().collect());
+    #[cfg(not(feature = "cuda"))]
+    None
 }
 
-#[cfg(feature = "cuda")]
-fn cuda() -> Result<Vec<Device>, DeviceError> {
-    Ok(Device::enumerate(burn::tensor::DeviceType::Cuda).into_iter().collect())
+fn wgpu() -> Option<Vec<Device>> {
+    #[cfg(feature = "wgpu")]
+    return Some(Device::enumerate(burn::tensor::DeviceType::Wgpu).into_iter().collect());
+    #[cfg(not(feature = "wgpu"))]
+    None
 }
 
-#[cfg(not(feature = "cuda"))]
-fn cuda() -> Result<Vec<Device>, DeviceError> {
-    Err(without(DeviceChoice::Cuda(0), "cuda"))
-}
-
-#[cfg(feature = "wgpu")]
-fn wgpu() -> Result<Vec<Device>, DeviceError> {
-    Ok(Device::enumerate(burn::tensor::DeviceType::Wgpu).into_iter().collect())
-}
-
-#[cfg(not(feature = "wgpu"))]
-fn wgpu() -> Result<Vec<Device>, DeviceError> {
-    Err(without(DeviceChoice::Wgpu(0), "wgpu"))
-}
-
-#[cfg(not(all(feature = "vulkan", feature = "cuda", feature = "wgpu")))]
-fn without(device: DeviceChoice, feature: &str) -> DeviceError {
-    let reason = format!("this program was built without it; build it with `--features {feature}`");
-    DeviceError { device, reason }
+/// Whether a convolution, its statistics and a matrix product come out as on the processor: drivers that lack what a kernel needs have been seen
+/// to leave zeros without a word.
+fn agrees_with_processor(device: &Device) -> bool {
+    let results = |device: &Device| {
+        let wave =
+            |length: usize, step: f32| (0..length).map(|i| (i as f32 * step).sin()).collect::<Vec<_>>();
+        let x = Tensor::<4>::from_data(TensorData::new(wave(2 * 4 * 8 * 8, 0.7), [2, 4, 8, 8]), device);
+        let weight = Tensor::<4>::from_data(TensorData::new(wave(4 * 4 * 9, 1.3), [4, 4, 3, 3]), device);
+        let options =
+            ConvOptions { stride: [1, 1], padding: [1, 1], end_padding: [1, 1], groups: 1, bias: false };
+        let y = conv2d(x, weight, None, options);
+        let rows = y.clone().reshape([8, 64]);
+        let product = rows.clone().matmul(rows.transpose());
+        let tensors = [y.clone().reshape([512]), statistics(y).reshape([8]), product.reshape([64])];
+        tensors.map(|tensor: Tensor<1>| tensor.into_data().try_to_vec::<f32>().unwrap_or_default()).concat()
+    };
+    let (found, expected) = (results(device), results(&Device::flex()));
+    // Matrix units of some GPUs round their factors to ten bits.
+    found.len() == expected.len()
+        && found.iter().zip(&expected).all(|(f, e)| (f - e).abs() <= 0.02 * (1.0 + e.abs()))
 }
 
 /// Whether tensors lie in the memory of the processor.

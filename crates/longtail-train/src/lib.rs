@@ -49,7 +49,7 @@ pub mod weights;
 
 pub use branch::branch;
 pub use error::TrainError;
-pub use longtail_detect::device::DeviceChoice;
+pub use longtail_detect::device::{DeviceChoice, name as device_name};
 pub use observer::{Event, Observer, Silent};
 pub use predict::Predictor;
 pub use recipe::Recipe;

@@ -4,6 +4,8 @@ use burn::tensor::Device;
 use clap::Args;
 use longtail_train::DeviceChoice;
 
+use crate::printer::Printer;
+
 /// `--device`
 #[derive(Debug, Clone, Copy, Args)]
 pub struct OnDevice {
@@ -14,11 +16,15 @@ pub struct OnDevice {
 }
 
 impl OnDevice {
-    /// Opens it.
+    /// Opens it, and says which one it is if it was not the processor that was asked for.
     ///
     /// # Errors
-    /// If this build has no such backend, or the machine no such device.
-    pub fn open(&self) -> anyhow::Result<Device> {
-        Ok(self.device.open()?)
+    /// If this build has no such backend, the machine no such device, or the device computes wrongly.
+    pub fn open(&self, printer: &Printer) -> anyhow::Result<Device> {
+        let device = self.device.open()?;
+        if self.device != DeviceChoice::Cpu {
+            printer.note(&format!("device: {}", longtail_train::device_name(&device)));
+        }
+        Ok(device)
     }
 }

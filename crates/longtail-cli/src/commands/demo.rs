@@ -31,7 +31,7 @@ pub fn run(arguments: &Demo, printer: &Printer) -> anyhow::Result<Outcome> {
         printer.data(&recipe.to_toml())?;
         return Ok(Outcome::Done);
     }
-    let device = arguments.device.open()?;
+    let device = arguments.device.open(printer)?;
     let path = arguments.out.clone().unwrap_or_else(|| next_run_path(&Path::new("runs").join(&recipe.name)));
     let folder = RunFolder::open(&path, arguments.resume)?;
     printer.note(&format!("run folder: {}", path.display()));

@@ -26,7 +26,7 @@ struct Prediction {
 /// Detects objects and draws them. An image that cannot be read is named and left out; the exit code tells.
 pub fn run(arguments: &Predict, printer: &Printer) -> anyhow::Result<Outcome> {
     let predictor =
-        Predictor::load(&arguments.run, arguments.classifier.as_deref(), &arguments.device.open()?)?;
+        Predictor::load(&arguments.run, arguments.classifier.as_deref(), &arguments.device.open(printer)?)?;
     fs::create_dir_all(&arguments.out)
         .with_context(|| format!("cannot create {}", arguments.out.display()))?;
     printer.note(&format!("classifier: {}", predictor.classifier));

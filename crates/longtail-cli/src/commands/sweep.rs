@@ -40,7 +40,7 @@ pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
     }
     let out =
         arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("{}-sweep", recipe.name)));
-    let device = arguments.device.open()?;
+    let device = arguments.device.open(printer)?;
     let mut progress = Progress::new(*printer)?;
     let mut runs: Vec<PathBuf> = Vec::new();
     for (place, &seed) in arguments.seeds.iter().enumerate() {

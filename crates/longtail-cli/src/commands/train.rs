@@ -9,7 +9,7 @@ use crate::{Outcome, args::Train, printer::Printer, progress::Progress};
 /// Runs a recipe.
 pub fn run(arguments: &Train, printer: &Printer) -> anyhow::Result<Outcome> {
     let recipe = Recipe::read(&arguments.recipe, &arguments.overrides)?;
-    let device = arguments.device.open()?;
+    let device = arguments.device.open(printer)?;
     let path = match &arguments.out {
         Some(path) => path.clone(),
         None => next_run_path(&Path::new("runs").join(&recipe.name)),

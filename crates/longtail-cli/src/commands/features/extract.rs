@@ -28,7 +28,7 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
         seed: arguments.seed,
         dry_run: arguments.dry_run,
     };
-    let device = arguments.device.open()?;
+    let device = arguments.device.open(printer)?;
     let mut progress = Progress::new(*printer)?;
     let mut announce = |plan: &Plan| {
         let [training, held_out, validation] = plan.images;

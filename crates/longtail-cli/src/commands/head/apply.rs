@@ -42,7 +42,7 @@ pub fn run(arguments: &HeadApply, printer: &Printer) -> anyhow::Result<Outcome> 
         &run,
         &arguments.out,
         arguments.evaluate,
-        &arguments.device.open()?,
+        &arguments.device.open(printer)?,
         &mut progress,
     )?;
     printer.note(&format!("repaired run: {}", arguments.out.display()));
