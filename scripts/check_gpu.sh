@@ -2,7 +2,7 @@
 # Holds operations, losses, whole detectors and training on a GPU against the same references as on the processor, and watches the
 # GPU's memory over a long run.
 #   scripts/check_gpu.sh cuda|vulkan|wgpu [STEPS]
-# LONGTAIL_TEST_DEVICE names another device than the first, such as cuda:1.
+# LONGTAIL_TEST_DEVICE names another device than the first, such as cuda:1; the losses' own tests take the first.
 set -eu
 cd "$(dirname "$0")/.."
 feature=${1:?cuda, vulkan or wgpu}

@@ -25,13 +25,14 @@ pub enum DeviceChoice {
     /// The processor, all cores.
     #[default]
     Cpu,
-    /// The first GPU that this build and machine have: by CUDA, by Vulkan, by wgpu; or else the processor.
+    /// The first GPU that this build and machine have: by CUDA, by Vulkan, by wgpu; or else the processor. Drivers that compute on the
+    /// processor are passed over: the CPU backend is many times faster.
     Auto,
     /// The n-th adapter that Vulkan lists, discrete GPUs first.
     Vulkan(usize),
     /// The n-th GPU that CUDA lists.
     Cuda(usize),
-    /// The n-th adapter that wgpu lists: Vulkan, Metal, DirectX 12 or OpenGL, with shaders in WGSL.
+    /// The n-th adapter that wgpu lists, discrete GPUs first: Vulkan, Metal, DirectX 12 or OpenGL, with shaders in WGSL.
     Wgpu(usize),
 }
 
@@ -78,8 +79,11 @@ impl DeviceChoice {
         match self {
             Self::Cpu => Ok(Device::flex()),
             Self::Auto => {
-                let gpus = [Self::Cuda(0), Self::Vulkan(0), Self::Wgpu(0)];
-                Ok(gpus.into_iter().find_map(|gpu| gpu.open().ok()).unwrap_or_else(Device::flex))
+                let firsts = [(cuda(), Self::Cuda(0)), (vulkan(), Self::Vulkan(0)), (wgpu(), Self::Wgpu(0))];
+                let gpus = firsts.into_iter().filter(|(devices, _)| {
+                    devices.iter().flatten().next().is_some_and(|first| place_among(first) < SOFTWARE)
+                });
+                Ok(gpus.filter_map(|(_, gpu)| gpu.open().ok()).next().unwrap_or_else(Device::flex))
             }
             Self::Vulkan(index) => self.listed("vulkan", vulkan(), index),
             Self::Cuda(index) => self.listed("cuda", cuda(), index),
@@ -136,9 +140,35 @@ fn cuda() -> Option<Vec<Device>> {
 
 fn wgpu() -> Option<Vec<Device>> {
     #[cfg(feature = "wgpu")]
-    return Some(Device::enumerate(burn::tensor::DeviceType::Wgpu).into_iter().collect());
+    {
+        let mut devices: Vec<Device> =
+            Device::enumerate(burn::tensor::DeviceType::Wgpu).into_iter().collect();
+        // The drivers' order may begin with any of them.
+        devices.sort_by_key(place_among);
+        Some(devices)
+    }
     #[cfg(not(feature = "wgpu"))]
     None
+}
+
+/// Place of drivers that compute on the processor in [`place_among`].
+const SOFTWARE: usize = 4;
+
+/// Where a device stands among those of a backend: discrete GPUs, integrated and virtual ones, what tells nothing, software.
+fn place_among(device: &Device) -> usize {
+    #[cfg(feature = "gpu")]
+    if let DispatchDevice::Cube(cubecl::Device::Wgpu(device)) = device.as_dispatch() {
+        use cubecl::device::WgpuDeviceKind as Kind;
+        return match device.kind {
+            Kind::DiscreteGpu(_) => 0,
+            Kind::IntegratedGpu(_) => 1,
+            Kind::VirtualGpu(_) => 2,
+            Kind::Cpu => SOFTWARE,
+            Kind::DefaultDevice | Kind::Existing(_) | Kind::Other(_) => 3,
+        };
+    }
+    let _ = device;
+    0
 }
 
 /// Whether a convolution, its statistics and a matrix product come out as on the processor: drivers that lack what a kernel needs have been seen

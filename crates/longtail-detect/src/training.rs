@@ -42,7 +42,8 @@ pub struct TrainOutput {
     pub losses: Losses,
     /// Every head's classifier.
     pub heads: Vec<HeadOutput>,
-    /// Time spent outside the network: proposals, NMS, matching, sampling and losses, without their backward pass.
+    /// Time spent outside the network: proposals, NMS, matching, sampling and losses, without their backward pass. On a GPU with the
+    /// wait for what these need of it.
     pub host_time: Duration,
 }
 

@@ -1,5 +1,5 @@
-//! What broke elsewhere on GPUs at the sizes of detectors (issues of Burn's tracker are named). Needs a build with `vulkan` or `cuda`
-//! and a device; without a device the tests say so and do nothing.
+//! What broke elsewhere on GPUs at the sizes of detectors (issues of Burn's tracker are named). Needs a build with
+//! `cuda`, `vulkan` or `wgpu` and a device; without a device the tests say so and do nothing.
 #![cfg(feature = "gpu")]
 
 mod common;
@@ -10,7 +10,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use common::{assert_close, device, random, tensor, values};
 use longtail_detect::{
     device::is_processor,
-    ops::{ConvOptions, conv2d},
+    ops::{ConvOptions, LEVELS, RoiAlignOptions, conv2d, roi_align},
 };
 
 /// The GPU under test, or a message that there is none.
@@ -97,4 +97,49 @@ fn selections_in_a_loop_keep_no_memory() {
     (0..300).for_each(|_| select());
     let after = gpu.memory_pool_usage().expect("GPUs tell what they use").bytes_reserved;
     assert!(after <= before, "{before} bytes after 20 selections, {after} after 320");
+}
+
+/// Regions over several tiles of the backward pass and more channels than one unit has, none of them regular, and no region at all.
+#[test]
+fn roi_align_on_larger_maps_equals_the_processor() {
+    let Some(gpu) = gpu() else { return };
+    let shapes = [[2, 19, 37, 45], [2, 19, 19, 23], [2, 19, 10, 12], [2, 19, 5, 6]];
+    let boxes = random(7, 60 * 4);
+    let regions: Vec<f32> = boxes
+        .chunks_exact(4)
+        .enumerate()
+        .flat_map(|(i, r)| {
+            let (x, y) = (90.0 + 110.0 * r[0], 75.0 + 90.0 * r[1]);
+            [(i % 4) as f32, (i % 2) as f32, x, y, x + 60.0 * (1.0 + r[2]), y + 50.0 * (1.0 + r[3])]
+        })
+        .collect();
+    for (sampling, aligned, count) in [(0, true, 60), (2, false, 60), (2, true, 0)] {
+        let scales = [0.25, 0.125, 0.0625, 0.03125];
+        let options = RoiAlignOptions { output: 7, sampling, aligned, scales };
+        let pool = |device: &Device| {
+            let device = device.clone().autodiff();
+            let levels: [Tensor<4>; LEVELS] = std::array::from_fn(|level| {
+                let shape = shapes[level];
+                tensor(&random(level as u64, shape.iter().product()), shape, &device).require_grad()
+            });
+            let rows = tensor(&regions[..count * 6], [count, 6], &device);
+            let pooled = roi_align(levels.clone(), rows, options);
+            let gradients = pooled.clone().powi_scalar(2).sum().backward();
+            let mut all = vec![values(pooled.inner())];
+            all.extend(levels.iter().map(|level| values(level.grad(&gradients).unwrap())));
+            all
+        };
+        for (found, expected) in pool(&gpu).iter().zip(&pool(&Device::flex())) {
+            assert_close(found, expected, 1e-4);
+        }
+    }
+}
+
+/// An image without proposals.
+#[test]
+fn a_layer_over_no_rows_gives_none() {
+    let Some(gpu) = gpu() else { return };
+    let none = Tensor::<2>::zeros([0, 5], &gpu).matmul(Tensor::ones([5, 3], &gpu));
+    assert_eq!(none.dims(), [0, 3]);
+    assert!(values(none).is_empty());
 }

@@ -31,8 +31,8 @@ const IGNORED: f32 = 0.0;
 const BACKGROUND: f32 = 1.0;
 const FOREGROUND: f32 = 2.0;
 
-/// Sums of a column: loss, p of background RoIs, 1 - p of its own RoIs.
-const SUMS: usize = 3;
+/// Sums of a column: loss, p of background RoIs, 1 - p of its own RoIs, logits that are not finite.
+const SUMS: usize = 4;
 
 /// A loss on the GPU: its value, its gradient and the state after the step.
 pub(crate) struct OnGpu {
@@ -44,7 +44,7 @@ pub(crate) struct OnGpu {
 
 #[backend_extension(Cube)]
 trait SuppressionOps: Backend {
-    /// Gradient `[N, K]` and sums `[3, K]` of logits `[N, K]`, facts of the RoIs `[N, 5]` and weights `[S, K]`.
+    /// Gradient `[N, K]` and sums `[4, K]` of logits `[N, K]`, facts of the RoIs `[N, 5]` and weights `[S, K]`.
     fn suppressed_bce(
         logits: FloatTensor<Self>,
         facts: FloatTensor<Self>,
@@ -67,6 +67,7 @@ fn gradient_kernel(
     partial: &mut [f32],
     num_rows: u32,
     num_columns: u32,
+    largest: f32,
     #[comptime] rows_at_once: usize,
 ) {
     let (columns, column) = (num_columns as usize, ABSOLUTE_POS_X as usize);
@@ -75,6 +76,7 @@ fn gradient_kernel(
         let mut loss = 0.0f32;
         let mut of_background = 0.0f32;
         let mut of_positives = 0.0f32;
+        let mut not_finite = 0.0f32;
         for place in 0..rows_at_once {
             let row = first + place;
             if row < num_rows as usize {
@@ -90,6 +92,7 @@ fn gradient_kernel(
                 let weight = select(z >= threshold, weights[set * columns + column], 0.0f32);
                 loss += scale * select(own, softplus - z, weight * softplus);
                 gradient[row * columns + column] = scale * select(own, p - 1.0f32, weight * p);
+                not_finite += select(z.abs() <= largest, 0.0f32, 1.0f32);
                 of_background += select(part == BACKGROUND, p, 0.0f32);
                 of_positives += select(part == FOREGROUND && own, 1.0f32 - p, 0.0f32);
             }
@@ -98,6 +101,7 @@ fn gradient_kernel(
         partial[base] = loss;
         partial[base + columns] = of_background;
         partial[base + 2 * columns] = of_positives;
+        partial[base + 3 * columns] = not_finite;
     }
 }
 
@@ -120,6 +124,9 @@ impl SuppressionOps for CubeBackend {
         facts: FloatTensor<Self>,
         weights: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        for tensor in [&logits, &facts, &weights] {
+            assert_eq!(tensor.dtype, DType::F32, "losses take f32 tensors");
+        }
         let logits = into_contiguous(logits);
         let shape = logits.shape();
         let (rows, columns) = (shape[0], shape[1]);
@@ -141,6 +148,7 @@ impl SuppressionOps for CubeBackend {
             partial.clone().into_buffer_arg(),
             rows as u32,
             columns as u32,
+            f32::MAX,
             ROWS,
         );
         let count = (SUMS * columns) as u32;
@@ -189,7 +197,8 @@ pub(crate) fn evaluate(
     );
     let sums: Vec<f32> = Tensor::<2>::from_dispatch(sums).into_data().try_to_vec().expect("sums are f32");
     let value = sums[..outputs].iter().map(|&sum| f64::from(sum)).sum();
-    if !f64::is_finite(value) {
+    let all_finite = sums[3 * outputs..].iter().all(|&count| count == 0.0);
+    if !f64::is_finite(value) || !all_finite {
         // The host names the logit that is to blame.
         return Ok(None);
     }
@@ -306,8 +315,10 @@ mod tests {
             ] {
                 let counts: Vec<u64> = (0..70).map(|class| 1 + class * class).collect();
                 let context = ClassContext { image_counts: Some(&counts), ..ClassContext::new(70) };
-                let config = AcslConfig { threshold: 0.7, background, background_logit };
-                same_as_on_slices(&Acsl::new(&config, &context).unwrap(), &device, 133, 70);
+                for threshold in [0.0, 0.7, 1.0] {
+                    let config = AcslConfig { threshold, background, background_logit };
+                    same_as_on_slices(&Acsl::new(&config, &context).unwrap(), &device, 133, 70);
+                }
             }
         }
     }
@@ -330,9 +341,11 @@ mod tests {
         assert!(!none(&bce, &logits([0.0; 8]), &targets));
         assert!(none(&bce, &logits([0.0; 8]), &targets.clone().with_other_labels(&[(1, 1)]).unwrap()));
         // A logit that is not finite is named as on the processor.
-        let wrong = logits([0.0, 1.0, f32::NAN, 0.0, 0.0, 0.0, 0.0, 0.0]);
-        let loss: &dyn ClassificationLoss = &bce;
-        let error = loss.forward(wrong, &targets, &LossState::default()).unwrap_err();
-        assert!(matches!(error, LossError::NotFinite { row: 0, column: 2, .. }), "{error}");
+        for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let wrong = logits([0.0, 1.0, value, 0.0, 0.0, 0.0, 0.0, 0.0]);
+            let loss: &dyn ClassificationLoss = &bce;
+            let error = loss.forward(wrong, &targets, &LossState::default()).unwrap_err();
+            assert!(matches!(error, LossError::NotFinite { row: 0, column: 2, .. }), "{error}");
+        }
     }
 }

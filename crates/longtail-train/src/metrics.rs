@@ -31,7 +31,7 @@ pub struct StepTime {
     pub total: f64,
     /// Waiting for the batch.
     pub data: f64,
-    /// Proposals, NMS, matching, sampling and losses.
+    /// Proposals, NMS, matching, sampling and losses; on a GPU with the wait for what these need of it.
     pub host: f64,
 }
 

@@ -120,8 +120,14 @@ fn squared_norms(tensors: &BTreeMap<String, Tensor<1>>) -> Vec<f64> {
         let squares = |data: TensorData| data.iter::<f32>().map(|x| f64::from(x) * f64::from(x)).sum();
         return tensors.values().map(|tensor| squares(tensor.clone().into_data())).collect();
     }
-    let sums = tensors.values().map(|tensor| tensor.clone().powi_scalar(2).sum()).collect();
-    Tensor::cat(sums, 0).into_data().iter::<f32>().map(f64::from).collect()
+    // Sums of squares relative to the largest value, which alone may be too large for one.
+    let parts = tensors.values().flat_map(|tensor| {
+        let largest = tensor.clone().max_abs();
+        let relative = tensor.clone() / largest.clone().clamp_min(f32::MIN_POSITIVE);
+        [relative.powi_scalar(2).sum(), largest]
+    });
+    let parts: Vec<f64> = Tensor::cat(parts.collect(), 0).into_data().iter::<f32>().map(f64::from).collect();
+    parts.chunks_exact(2).map(|part| part[0] * part[1] * part[1]).collect()
 }
 
 struct Collect<'a> {

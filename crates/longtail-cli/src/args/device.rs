@@ -1,5 +1,6 @@
 //! The device argument of the commands that run a detector.
 
+use anyhow::ensure;
 use burn::tensor::Device;
 use clap::Args;
 use longtail_train::DeviceChoice;
@@ -16,6 +17,15 @@ pub struct OnDevice {
 }
 
 impl OnDevice {
+    /// Refuses any other device than the processor for work that runs no detector.
+    ///
+    /// # Errors
+    /// If another one was asked for.
+    pub fn expect_processor(&self, work: &str) -> anyhow::Result<()> {
+        ensure!(self.device == DeviceChoice::Cpu, "--device {}: {work} runs on the processor", self.device);
+        Ok(())
+    }
+
     /// Opens it, and says which one it is if it was not the processor that was asked for.
     ///
     /// # Errors

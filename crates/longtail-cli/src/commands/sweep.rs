@@ -24,6 +24,7 @@ use crate::{
 pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
     let vary = arguments.vary.iter().map(|text| parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
     if arguments.recipe.is_dir() {
+        arguments.device.expect_processor("a sweep over a feature bank")?;
         return super::head::sweep::run(arguments, &vary, printer);
     }
     let mut recipe = Recipe::read(&arguments.recipe, &arguments.overrides)?;

@@ -189,8 +189,8 @@ pub struct FixedConv {
     pub shift: Tensor<1>,
 }
 
-/// A pointwise convolution, then a depthwise one of `options`, each with what [`conv2d_affine`] does without a residual. In one pass where nothing is
-/// differentiated.
+/// A pointwise convolution, then a depthwise one of `options`, each with what [`conv2d_affine`] does without a residual. In one
+/// pass where nothing is differentiated.
 pub fn expand_depthwise(
     x: Tensor<4>,
     expand: FixedConv,
@@ -263,8 +263,8 @@ pub fn affine(
     ))
 }
 
-/// RoIAlign over levels P2 to P5. `regions [R, 6]` holds level (0 to 3), image, x1, y1, x2, y2 in image pixels and
-/// gets no gradient. Returns `[R, C, output, output]`.
+/// RoIAlign over levels P2 to P5. `regions [R, 6]` holds level (0 to 3), image of the batch, x1, y1, x2, y2 in image pixels and
+/// gets no gradient; levels and images that are not there are the caller's mistake. Returns `[R, C, output, output]`.
 pub fn roi_align(levels: [Tensor<4>; LEVELS], regions: Tensor<2>, options: RoiAlignOptions) -> Tensor<4> {
     let [p2, p3, p4, p5] = levels.map(Tensor::into_dispatch);
     Tensor::from_dispatch(Dispatch::detection_roi_align(p2, p3, p4, p5, regions.into_dispatch(), options))

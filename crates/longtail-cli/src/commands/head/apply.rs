@@ -20,6 +20,7 @@ use crate::{
 pub fn run(arguments: &HeadApply, printer: &Printer) -> anyhow::Result<Outcome> {
     let (head, file) = Head::read(&arguments.head)?;
     if let Some(framework) = arguments.to {
+        arguments.device.expect_processor("writing a classifier")?;
         let format = match framework {
             Framework::Torchvision => ExportFormat::Torchvision,
             Framework::Mmdetection => ExportFormat::Mmdetection,

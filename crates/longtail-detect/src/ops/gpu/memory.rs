@@ -10,7 +10,7 @@ use cubecl::{calculate_cube_count_elemwise, prelude::*};
 /// Units of a cube where each has its own value.
 const UNITS: u32 = 256;
 
-/// The dimensions.
+/// The shape as an array.
 pub fn dims<const D: usize>(tensor: &CubeTensor) -> [usize; D] {
     let shape = tensor.shape();
     std::array::from_fn(|d| shape[d])
@@ -24,14 +24,29 @@ pub fn empty<const D: usize>(beside: &CubeTensor, shape: [usize; D]) -> CubeTens
 
 /// An uninitialised tensor of the shape of another that is dense, in the same order.
 pub fn like(other: &CubeTensor) -> CubeTensor {
-    assert_eq!(other.dtype, DType::F32, "detection operations take f32 tensors");
     let bytes = count(other) * size_of::<f32>();
     CubeTensor { handle: other.client.empty(bytes), ..other.clone() }
 }
 
-/// The same values with the last dimension side by side and nothing between.
-pub fn contiguous(tensor: CubeTensor) -> CubeTensor {
-    into_contiguous(tensor)
+/// An argument of a kernel: the values one after the other, in the order of the dimensions.
+pub fn buffer(tensor: CubeTensor) -> BufferArg {
+    into_contiguous(of_floats(tensor)).into_buffer_arg()
+}
+
+/// An argument of a kernel: values as they lie in memory, from the first to the last.
+pub fn as_it_lies(tensor: CubeTensor) -> BufferArg {
+    of_floats(tensor).into_buffer_arg()
+}
+
+/// An argument of a kernel that finds values by their strides.
+pub fn strided(tensor: CubeTensor) -> TensorArg {
+    of_floats(tensor).into_tensor_arg()
+}
+
+/// Arguments carry no type: a kernel would read other numbers as these.
+fn of_floats(tensor: CubeTensor) -> CubeTensor {
+    assert_eq!(tensor.dtype, DType::F32, "detection operations take f32 tensors");
+    tensor
 }
 
 /// The same values without gaps, whatever the order of the dimensions.
@@ -51,7 +66,11 @@ pub fn same_order(a: CubeTensor, b: CubeTensor) -> (CubeTensor, CubeTensor) {
 pub fn elementwise(tensor: &CubeTensor) -> (u32, CubeCount, CubeDim) {
     let count = count(tensor);
     let units = CubeDim::new_1d(UNITS);
-    (count as u32, calculate_cube_count_elemwise(&tensor.client, count, units), units)
+    (
+        u32::try_from(count).expect("a tensor of less than 2³² values"),
+        calculate_cube_count_elemwise(&tensor.client, count, units),
+        units,
+    )
 }
 
 fn count(tensor: &CubeTensor) -> usize {

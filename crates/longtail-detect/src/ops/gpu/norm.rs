@@ -6,13 +6,13 @@
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::memory::{contiguous, dense, elementwise, empty, like, same_order};
+use super::memory::{as_it_lies, buffer, dense, elementwise, empty, like, same_order, strided};
 use crate::ops::{Activation, Epilogue};
 
 /// Units that share the sums of a channel.
 const UNITS: u32 = 256;
 
-/// Least and largest output. Not infinite: WGSL has no such constant.
+/// Least and largest output. Not infinite, since WGSL has no such constant: what overflows leaves as the largest number.
 fn limits(activation: Activation) -> (f32, f32) {
     match activation {
         Activation::None => (f32::MIN, f32::MAX),
@@ -80,11 +80,11 @@ pub fn affine(
         &y.client,
         cubes,
         units,
-        x.clone().into_buffer_arg(),
-        contiguous(scale).into_buffer_arg(),
-        contiguous(shift).into_buffer_arg(),
-        residual.into_buffer_arg(),
-        y.clone().into_buffer_arg(),
+        as_it_lies(x.clone()),
+        buffer(scale),
+        buffer(shift),
+        as_it_lies(residual),
+        as_it_lies(y.clone()),
         count,
         stride_of_channels(&x),
         channels(&x),
@@ -97,27 +97,41 @@ pub fn affine(
 }
 
 #[cube(launch)]
-fn affine_backward_kernel(
-    scale: &[f32],
+fn through_activation_kernel(
     y: &[f32],
     dy: &[f32],
-    dx: &mut [f32],
     passed: &mut [f32],
     count: u32,
-    stride: u32,
-    channels: u32,
     floor: f32,
     ceiling: f32,
-    #[comptime] limited: bool,
 ) {
     let place = ABSOLUTE_POS;
     if place < count as usize {
-        let mut gradient = dy[place];
-        if limited {
-            gradient = select(y[place] > floor && y[place] < ceiling, gradient, 0.0f32);
-        }
-        passed[place] = gradient;
-        dx[place] = gradient * scale[channel_at(place, stride, channels)];
+        passed[place] = select(y[place] > floor && y[place] < ceiling, dy[place], 0.0f32);
+    }
+}
+
+/// Gradient that passes the activation: `dy` where the output lies inside its range, all of it without one.
+fn through_activation(y: CubeTensor, dy: CubeTensor, activation: Activation) -> CubeTensor {
+    if activation == Activation::None {
+        return dense(dy);
+    }
+    let (y, dy) = same_order(y, dy);
+    let passed = like(&y);
+    let (floor, ceiling) = limits(activation);
+    let (count, cubes, units) = elementwise(&y);
+    let client = passed.client.clone();
+    let arguments = [y, dy, passed.clone()].map(as_it_lies);
+    let [y, dy, target] = arguments;
+    through_activation_kernel::launch(&client, cubes, units, y, dy, target, count, floor, ceiling);
+    passed
+}
+
+#[cube(launch)]
+fn scale_kernel(scale: &[f32], x: &[f32], y: &mut [f32], count: u32, stride: u32, channels: u32) {
+    let place = ABSOLUTE_POS;
+    if place < count as usize {
+        y[place] = x[place] * scale[channel_at(place, stride, channels)];
     }
 }
 
@@ -128,25 +142,19 @@ pub fn affine_backward(
     dy: CubeTensor,
     epilogue: Epilogue,
 ) -> [CubeTensor; 2] {
-    let (y, dy) = same_order(y, dy);
-    let (dx, passed) = (like(&y), like(&y));
-    let (floor, ceiling) = limits(epilogue.activation);
-    let (count, cubes, units) = elementwise(&y);
-    affine_backward_kernel::launch(
+    let passed = through_activation(y, dy, epilogue.activation);
+    let dx = like(&passed);
+    let (count, cubes, units) = elementwise(&passed);
+    scale_kernel::launch(
         &dx.client,
         cubes,
         units,
-        contiguous(scale).into_buffer_arg(),
-        y.clone().into_buffer_arg(),
-        dy.into_buffer_arg(),
-        dx.clone().into_buffer_arg(),
-        passed.clone().into_buffer_arg(),
+        buffer(scale),
+        as_it_lies(passed.clone()),
+        as_it_lies(dx.clone()),
         count,
-        stride_of_channels(&y),
-        channels(&y),
-        floor,
-        ceiling,
-        epilogue.activation != Activation::None,
+        stride_of_channels(&passed),
+        channels(&passed),
     );
     [dx, passed]
 }
@@ -205,8 +213,8 @@ pub fn sums(x: CubeTensor) -> CubeTensor {
         &sums.client,
         CubeCount::Static(channels, 1, 1),
         CubeDim::new_1d(UNITS),
-        x.into_tensor_arg(),
-        sums.clone().into_buffer_arg(),
+        strided(x),
+        as_it_lies(sums.clone()),
         UNITS as usize,
     );
     sums
@@ -243,8 +251,8 @@ pub fn statistics(x: CubeTensor) -> CubeTensor {
         &moments.client,
         CubeCount::Static(channels, 1, 1),
         CubeDim::new_1d(UNITS),
-        x.into_tensor_arg(),
-        moments.clone().into_buffer_arg(),
+        strided(x),
+        as_it_lies(moments.clone()),
         UNITS as usize,
     );
     moments
@@ -286,11 +294,11 @@ pub fn batch_norm(
         &scale.client,
         cubes,
         units,
-        contiguous(gamma).into_buffer_arg(),
-        contiguous(beta).into_buffer_arg(),
-        contiguous(statistics).into_buffer_arg(),
-        scale.clone().into_buffer_arg(),
-        shift.clone().into_buffer_arg(),
+        buffer(gamma),
+        buffer(beta),
+        buffer(statistics),
+        as_it_lies(scale.clone()),
+        as_it_lies(shift.clone()),
         channels,
         epsilon,
     );
@@ -364,19 +372,18 @@ pub fn batch_norm_backward(
     epilogue: Epilogue,
 ) -> [CubeTensor; 4] {
     let channels = channels(&x);
-    let [_, passed] = affine_backward(gamma.clone(), y, dy, epilogue);
+    let passed = through_activation(y, dy, epilogue.activation);
     let (x, gradient) = same_order(x, passed.clone());
-    let statistics = contiguous(statistics);
     let (dgamma, dbeta) = (empty(&x, [channels as usize]), empty(&x, [channels as usize]));
     batch_norm_sums_kernel::launch(
         &dgamma.client,
         CubeCount::Static(channels, 1, 1),
         CubeDim::new_1d(UNITS),
-        x.clone().into_tensor_arg(),
-        gradient.clone().into_tensor_arg(),
-        statistics.clone().into_buffer_arg(),
-        dgamma.clone().into_buffer_arg(),
-        dbeta.clone().into_buffer_arg(),
+        strided(x.clone()),
+        strided(gradient.clone()),
+        as_it_lies(statistics.clone()),
+        as_it_lies(dgamma.clone()),
+        as_it_lies(dbeta.clone()),
         epsilon,
         UNITS as usize,
     );
@@ -386,13 +393,13 @@ pub fn batch_norm_backward(
         &dx.client,
         cubes,
         units,
-        x.clone().into_buffer_arg(),
-        gradient.into_buffer_arg(),
-        contiguous(gamma).into_buffer_arg(),
-        statistics.into_buffer_arg(),
-        dgamma.clone().into_buffer_arg(),
-        dbeta.clone().into_buffer_arg(),
-        dx.clone().into_buffer_arg(),
+        as_it_lies(x.clone()),
+        as_it_lies(gradient),
+        buffer(gamma),
+        as_it_lies(statistics),
+        as_it_lies(dgamma.clone()),
+        as_it_lies(dbeta.clone()),
+        as_it_lies(dx.clone()),
         count,
         stride_of_channels(&x),
         channels,

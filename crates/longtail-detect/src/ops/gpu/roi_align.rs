@@ -1,9 +1,9 @@
 //! RoIAlign on a GPU: what `kernels/roi_align.rs` does on the CPU.
 
-use burn_cubecl::tensor::CubeTensor;
+use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::prelude::*;
 
-use super::memory::{contiguous, dims, elementwise, empty};
+use super::memory::{as_it_lies, buffer, dims, elementwise, empty, strided};
 use crate::ops::{LEVELS, RoiAlignOptions};
 
 /// Numbers of a region: level, image, x1, y1, x2, y2.
@@ -193,12 +193,12 @@ pub fn forward(levels: [CubeTensor; LEVELS], regions: CubeTensor, options: RoiAl
         &y.client,
         cubes,
         units,
-        p2.into_tensor_arg(),
-        p3.into_tensor_arg(),
-        p4.into_tensor_arg(),
-        p5.into_tensor_arg(),
-        contiguous(regions).into_buffer_arg(),
-        y.clone().into_buffer_arg(),
+        strided(p2),
+        strided(p3),
+        strided(p4),
+        strided(p5),
+        buffer(regions),
+        as_it_lies(y.clone()),
         count,
         scale2,
         scale3,
@@ -315,7 +315,7 @@ pub fn backward(
     options: RoiAlignOptions,
 ) -> [CubeTensor; LEVELS] {
     let [count, _] = dims(&regions);
-    let (regions, dy) = (contiguous(regions), contiguous(dy));
+    let (regions, dy) = (into_contiguous(regions), into_contiguous(dy));
     std::array::from_fn(|level| {
         let [images, channels, height, width] = shapes[level];
         let dx = empty(&dy, shapes[level]);
@@ -326,9 +326,9 @@ pub fn backward(
             &dx.client,
             cubes,
             CubeDim::new_2d(TILE, TILE),
-            regions.clone().into_buffer_arg(),
-            dy.clone().into_buffer_arg(),
-            dx.clone().into_tensor_arg(),
+            buffer(regions.clone()),
+            buffer(dy.clone()),
+            strided(dx.clone()),
             count as u32,
             level as u32,
             options.scales[level],

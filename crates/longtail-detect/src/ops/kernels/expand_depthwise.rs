@@ -58,6 +58,13 @@ pub fn forward(
     let ([height, width], plane, channels) =
         (shape.output_size(), shape.size[0] * shape.size[1], shape.outputs);
     let area = shape.kernel_area();
+    let inside = |padding: [usize; 2]| padding[0] < shape.kernel[0] && padding[1] < shape.kernel[1];
+    assert!(inside(shape.padding) && inside(shape.end_padding), "a kernel that lies in the padding alone");
+    assert_eq!(
+        (shape.groups, expand.len()),
+        (channels, channels * inputs),
+        "a pointwise and a depthwise convolution"
+    );
     let strips = strips(shape);
     let step = channels.div_ceil(channels.div_ceil(CHANNELS)).max(1);
     let slabs = channels.div_ceil(step);
@@ -69,7 +76,7 @@ pub fn forward(
         let (first, count) = (slab * step, step.min(channels - slab * step));
         let positions = strip.shape.size[0] * strip.shape.size[1];
         let x = &x[n * inputs * plane + strip.first_input * shape.size[1]..];
-        assert!(x.len() >= (inputs - 1) * plane + positions && expand.len() >= (first + count) * inputs);
+        assert!(x.len() >= (inputs - 1) * plane + positions);
         between.resize((count * positions).max(between.len()), 0.0);
         // SAFETY: the weights are [count, inputs] row by row, x [inputs, positions] with rows `plane` apart, the target holds
         // count × positions values.
