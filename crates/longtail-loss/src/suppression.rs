@@ -60,6 +60,11 @@ pub trait SuppressionLoss: Sync {
 }
 
 impl Suppression {
+    /// With a rule for each RoI and sets of weights `[sets × K]`, over a head with or without a background logit in column 0.
+    pub fn new(background_logit: bool, rows: Vec<RowRule>, weights: Vec<f32>) -> Self {
+        Self { columns: Columns { background: background_logit }, rows, weights }
+    }
+
     /// Binary cross-entropy: every negative counts.
     pub(crate) fn none(columns: Columns, targets: &RoiTargets) -> Self {
         let all = RowRule { threshold: f32::MIN, set: 0 };

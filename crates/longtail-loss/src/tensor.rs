@@ -40,11 +40,8 @@ impl dyn ClassificationLoss + '_ {
     }
 
     /// Scores in `0..=1` of the foreground classes, `[N, C]`, for logits `[N, K]`.
-    pub fn scores(&self, logits: Tensor<2>) -> Tensor<2> {
-        let [rows, columns] = logits.dims();
-        let scores = self.class_scores(&values(&logits), columns);
-        let classes = scores.len().checked_div(rows).unwrap_or(0);
-        Tensor::from_data(TensorData::new(scores, [rows, classes]), &plain(&logits).device())
+    pub fn scores(&self, logits: &Tensor<2>) -> Vec<f32> {
+        self.class_scores(&values(logits), logits.dims()[1])
     }
 
     /// Which negatives of a step push their class down, given the state before it; `None` for losses that do not select.

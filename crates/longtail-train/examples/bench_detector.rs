@@ -101,7 +101,7 @@ impl Bench {
         let seconds = self.timed(|| {
             let proposals = detector.propose_features(&images);
             let logits = classifier.forward(proposals.features.clone());
-            let scores = loss.scores(logits).into_data().try_to_vec::<f32>().unwrap_or_default();
+            let scores = loss.scores(&logits);
             let detections = detector.detect(&proposals, &scores, &meta, &self.description.test);
             found = detections.iter().map(|image| image.scores.len()).sum();
         });

@@ -140,8 +140,7 @@ fn detect_view(
         .iter()
         .map(|classifier| {
             let logits = classifier.linear.forward(proposals.features.clone());
-            let scores = classifier.loss.scores(logits).into_data();
-            let scores = scores.try_to_vec::<f32>().unwrap_or_default();
+            let scores = classifier.loss.scores(&logits);
             detector.detect(&proposals, &scores, &meta, test)
         })
         .collect()

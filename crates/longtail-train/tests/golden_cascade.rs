@@ -53,7 +53,7 @@ fn inference_equals_the_reference() {
         assert_relative(&format!("logits of head {head}"), &found, &expected, 1e-4);
     }
     let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(CLASSES)).unwrap();
-    let scores = values(loss.scores(averaged(&classifiers).forward(proposals.features.clone())));
+    let scores = loss.scores(&averaged(&classifiers).forward(proposals.features.clone()));
     let meta = SIZES.map(|original_size| ImageMeta { original_size, scale: [1.0; 2] });
     let found = detector.detect(&proposals, &scores, &meta, &imported.description.test);
     assert_detections(&found, &outputs, 0.0);

@@ -53,7 +53,7 @@ fn inference_equals_torchvision() {
 
     let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(CLASSES)).unwrap();
     let meta = SIZES.map(|original_size| ImageMeta { original_size, scale: [1.0; 2] });
-    let found = detector.detect(&proposals, &values(loss.scores(logits)), &meta, &imported.description.test);
+    let found = detector.detect(&proposals, &loss.scores(&logits), &meta, &imported.description.test);
     assert_detections(&found, &outputs, 1.0);
 }
 

@@ -9,7 +9,8 @@ use burn_autodiff::{
 };
 
 use super::{
-    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, POINTWISE, RoiAlignOptions,
+    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, RoiAlignOptions,
+    expand_then_depthwise,
 };
 
 #[derive(Debug)]
@@ -129,19 +130,9 @@ impl<B: Backend + DetectionOps + DetectionBackward, C: CheckpointStrategy> Detec
         options: ConvOptions,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        // In place of the residuals, something that waits for no gradient.
-        let epilogue = Epilogue { residual: false, activation };
-        let [no_residual, neither] = [0; 2].map(|_| Self::from_inner(shift.clone().into_primitive()));
-        let x = Self::detection_conv2d_affine(
-            x,
-            expand,
-            expand_scale,
-            expand_shift,
-            no_residual,
-            POINTWISE,
-            epilogue,
-        );
-        Self::detection_conv2d_affine(x, weight, scale, shift, neither, options, epilogue)
+        let no_residual = Self::from_inner(shift.clone().into_primitive());
+        let (first, second) = ([expand, expand_scale, expand_shift], [weight, scale, shift]);
+        expand_then_depthwise::<Self>(x, first, second, no_residual, options, activation)
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {

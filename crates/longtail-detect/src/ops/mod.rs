@@ -103,6 +103,21 @@ pub trait DetectionOps: Backend {
     ) -> FloatTensor<Self>;
 }
 
+/// [`DetectionOps::detection_expand_depthwise`] in two passes. `no_residual` is any tensor that waits for no gradient.
+fn expand_then_depthwise<B: DetectionOps>(
+    x: FloatTensor<B>,
+    [expand, expand_scale, expand_shift]: [FloatTensor<B>; 3],
+    [weight, scale, shift]: [FloatTensor<B>; 3],
+    no_residual: FloatTensor<B>,
+    options: ConvOptions,
+    activation: Activation,
+) -> FloatTensor<B> {
+    let epilogue = Epilogue { residual: false, activation };
+    let none = no_residual.clone();
+    let x = B::detection_conv2d_affine(x, expand, expand_scale, expand_shift, none, POINTWISE, epilogue);
+    B::detection_conv2d_affine(x, weight, scale, shift, no_residual, options, epilogue)
+}
+
 /// The gradients of [`DetectionOps`], on plain backends. `dy` is the gradient of the output, `y` the output.
 pub trait DetectionBackward: Backend {
     /// Which gradients are wanted decides which are computed: of x, weight, bias.

@@ -91,8 +91,7 @@ fn of_batch(
     if head.unit_inputs {
         to_unit_rows(&mut features, head.width);
     }
-    let scores = loss.scores(layers.classifier.forward(tensor(features))).into_data();
-    let scores = scores.try_to_vec::<f32>().unwrap_or_default();
+    let scores = loss.scores(&layers.classifier.forward(tensor(features)));
     let classes = bank.header().classes.len();
     let mut found = Vec::new();
     for image in images {

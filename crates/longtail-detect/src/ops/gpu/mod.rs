@@ -11,7 +11,8 @@ use burn::backend::{
 use burn_cubecl::CubeBackend;
 
 use super::{
-    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, POINTWISE, RoiAlignOptions,
+    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, RoiAlignOptions,
+    expand_then_depthwise,
 };
 
 fn burn_options(options: ConvOptions) -> BurnConvOptions<2> {
@@ -53,18 +54,9 @@ impl DetectionOps for CubeBackend {
         options: ConvOptions,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let epilogue = Epilogue { residual: false, activation };
-        let (no_residual, neither) = (shift.clone(), shift.clone());
-        let x = Self::detection_conv2d_affine(
-            x,
-            expand,
-            expand_scale,
-            expand_shift,
-            no_residual,
-            POINTWISE,
-            epilogue,
-        );
-        Self::detection_conv2d_affine(x, weight, scale, shift, neither, options, epilogue)
+        let no_residual = shift.clone();
+        let (first, second) = ([expand, expand_scale, expand_shift], [weight, scale, shift]);
+        expand_then_depthwise::<Self>(x, first, second, no_residual, options, activation)
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {

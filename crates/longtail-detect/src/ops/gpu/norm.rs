@@ -14,11 +14,8 @@ const UNITS: u32 = 256;
 
 /// Least and largest output. Not infinite, since WGSL has no such constant: what overflows leaves as the largest number.
 fn limits(activation: Activation) -> (f32, f32) {
-    match activation {
-        Activation::None => (f32::MIN, f32::MAX),
-        Activation::Relu => (0.0, f32::MAX),
-        Activation::Relu6 => (0.0, 6.0),
-    }
+    let (floor, ceiling) = activation.range();
+    (floor.max(f32::MIN), ceiling.min(f32::MAX))
 }
 
 fn stride_of_channels(x: &CubeTensor) -> u32 {

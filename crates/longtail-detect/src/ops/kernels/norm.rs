@@ -23,7 +23,7 @@ impl From<bool> for Activation {
 
 impl Activation {
     /// Least and largest output.
-    fn range(self) -> (f32, f32) {
+    pub(crate) fn range(self) -> (f32, f32) {
         match self {
             Self::None => (f32::NEG_INFINITY, f32::INFINITY),
             Self::Relu => (0.0, f32::INFINITY),
