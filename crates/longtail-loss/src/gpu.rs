@@ -233,8 +233,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        Acsl, AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, Normalizer, Reduction,
-        SigmoidBce, SigmoidBceConfig, draw::unit,
+        Acsl, AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, DropLoss, DropLossConfig,
+        Eql, EqlConfig, Federated, FederatedConfig, Normalizer, Reduction, SigmoidBce, SigmoidBceConfig,
+        draw::unit,
     };
 
     /// The first GPU that this build and machine have. The detector's tests say when there is none.
@@ -305,6 +306,18 @@ mod tests {
         let Some(device) = gpu() else { return };
         for background_logit in [false, true] {
             same_as_on_slices(&SigmoidBce::new(&SigmoidBceConfig { background_logit }), &device, 37, 70);
+            let counts: Vec<u64> = (0..70).map(|class| 1 + class * class).collect();
+            let context = ClassContext {
+                image_counts: Some(&counts),
+                total_images: Some(5000),
+                ..ClassContext::new(70)
+            };
+            let eql = EqlConfig { frequency_threshold: 0.1, background_logit };
+            same_as_on_slices(&Eql::new(&eql, &context).unwrap(), &device, 37, 70);
+            let drop_loss = DropLossConfig { frequency_threshold: 0.1, background_logit };
+            same_as_on_slices(&DropLoss::new(&drop_loss, &context).unwrap(), &device, 37, 70);
+            let federated = FederatedConfig { classes: 20, background_logit, ..FederatedConfig::default() };
+            same_as_on_slices(&Federated::new(&federated, &context).unwrap(), &device, 37, 70);
             for background in [
                 Background::Adaptive,
                 Background::Dense,
@@ -313,8 +326,6 @@ mod tests {
                 Background::FrequencySampled,
                 Background::Balanced,
             ] {
-                let counts: Vec<u64> = (0..70).map(|class| 1 + class * class).collect();
-                let context = ClassContext { image_counts: Some(&counts), ..ClassContext::new(70) };
                 for threshold in [0.0, 0.7, 1.0] {
                     let config = AcslConfig { threshold, background, background_logit };
                     same_as_on_slices(&Acsl::new(&config, &context).unwrap(), &device, 133, 70);

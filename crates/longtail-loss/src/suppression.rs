@@ -46,17 +46,19 @@ pub trait SuppressionLoss: Sync {
     /// If the state is not of this loss.
     fn suppression(&self, targets: &RoiTargets, state: &LossState) -> Result<Option<Suppression>, LossError>;
 
-    /// The running statistics after a step.
+    /// The running statistics after a step; most losses keep none.
     ///
     /// # Errors
     /// As [`Self::suppression`].
     fn state_after(
         &self,
-        sums: GradientSums,
-        targets: &RoiTargets,
-        state: &LossState,
-        workers: &dyn Workers,
-    ) -> Result<LossState, LossError>;
+        _sums: GradientSums,
+        _targets: &RoiTargets,
+        _state: &LossState,
+        _workers: &dyn Workers,
+    ) -> Result<LossState, LossError> {
+        Ok(LossState::Stateless)
+    }
 }
 
 impl Suppression {
@@ -67,8 +69,17 @@ impl Suppression {
 
     /// Binary cross-entropy: every negative counts.
     pub(crate) fn none(columns: Columns, targets: &RoiTargets) -> Self {
-        let all = RowRule { threshold: f32::MIN, set: 0 };
-        let weights = vec![1.0; columns.count(targets.num_classes())];
-        Self { columns, rows: vec![all; targets.len()], weights }
+        Self::by_sets(columns, targets, vec![1.0; columns.count(targets.num_classes())], |_| 0)
+    }
+
+    /// Every negative counts by a set of weights, chosen by `set_of(RoI)`.
+    pub(crate) fn by_sets(
+        columns: Columns,
+        targets: &RoiTargets,
+        weights: Vec<f32>,
+        set_of: impl Fn(usize) -> usize,
+    ) -> Self {
+        let rule = |row| RowRule { threshold: f32::MIN, set: set_of(row) };
+        Self { columns, rows: (0..targets.len()).map(rule).collect(), weights }
     }
 }

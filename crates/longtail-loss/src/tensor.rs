@@ -1,5 +1,5 @@
-//! Losses on Burn tensors: values to the host, the loss there, its exact gradient back. On a GPU, BCE and ACSL stay
-//! there.
+//! Losses on Burn tensors: values to the host, the loss there, its exact gradient back. On a GPU, losses that are
+//! weighted binary cross-entropy stay there.
 
 use burn::tensor::{Tensor, TensorData};
 

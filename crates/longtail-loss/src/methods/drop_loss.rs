@@ -9,6 +9,7 @@ use crate::{
     error::LossError,
     methods::eql::protected_classes,
     sigmoid::{Columns, RowWeights, weighted_bce},
+    suppression::{Suppression, SuppressionLoss},
     targets::RoiTargets,
 };
 
@@ -94,6 +95,10 @@ impl ClassificationLoss for DropLoss {
         self.columns.scores(logits, columns)
     }
 
+    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
+        Some(self)
+    }
+
     fn kept_negatives(
         &self,
         _logits: &[f32],
@@ -106,5 +111,11 @@ impl ClassificationLoss for DropLoss {
                 .filter(|&c| weights[row * columns + self.columns.of_class(c)] > 0.0)
                 .for_each(|class| keep(class, 1.0));
         }))
+    }
+}
+
+impl SuppressionLoss for DropLoss {
+    fn suppression(&self, targets: &RoiTargets, _: &LossState) -> Result<Option<Suppression>, LossError> {
+        Ok(Some(Suppression::by_sets(self.columns, targets, self.weights(targets), |row| row)))
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     classification::{ClassContext, ClassificationLoss, Evaluation, KeptNegatives, LossState, Workers},
     error::LossError,
     sigmoid::{Columns, RowWeights, weighted_bce},
+    suppression::{Suppression, SuppressionLoss},
     targets::RoiTargets,
 };
 
@@ -87,6 +88,10 @@ impl ClassificationLoss for Eql {
         self.columns.scores(logits, columns)
     }
 
+    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
+        Some(self)
+    }
+
     fn kept_negatives(
         &self,
         _logits: &[f32],
@@ -100,5 +105,15 @@ impl ClassificationLoss for Eql {
                 .filter(|&c| background || self.weights[self.columns.of_class(c)] > 0.0)
                 .for_each(|class| keep(class, 1.0));
         }))
+    }
+}
+
+impl SuppressionLoss for Eql {
+    fn suppression(&self, targets: &RoiTargets, _: &LossState) -> Result<Option<Suppression>, LossError> {
+        let labels = targets.labels();
+        let mut weights = vec![1.0; self.weights.len()];
+        weights.extend(&self.weights);
+        let set_of = |row: usize| usize::from(labels[row] > 0);
+        Ok(Some(Suppression::by_sets(self.columns, targets, weights, set_of)))
     }
 }

@@ -8,6 +8,7 @@ use crate::{
     draw::weighted_without_replacement,
     error::LossError,
     sigmoid::{Columns, RowWeights, weighted_bce},
+    suppression::{Suppression, SuppressionLoss},
     targets::RoiTargets,
 };
 
@@ -105,6 +106,10 @@ impl ClassificationLoss for Federated {
         self.columns.scores(logits, columns)
     }
 
+    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
+        Some(self)
+    }
+
     fn kept_negatives(
         &self,
         _logits: &[f32],
@@ -117,5 +122,11 @@ impl ClassificationLoss for Federated {
                 .filter(|&c| weights[self.columns.of_class(c)] > 0.0)
                 .for_each(|class| keep(class, 1.0));
         }))
+    }
+}
+
+impl SuppressionLoss for Federated {
+    fn suppression(&self, targets: &RoiTargets, _: &LossState) -> Result<Option<Suppression>, LossError> {
+        Ok(Some(Suppression::by_sets(self.columns, targets, self.weights(targets), |_| 0)))
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     classification::{ClassificationLoss, Evaluation, KeptNegatives, LossState, Workers},
     error::LossError,
     sigmoid::{Columns, RowWeights, weighted_bce},
-    suppression::{GradientSums, Suppression, SuppressionLoss},
+    suppression::{Suppression, SuppressionLoss},
     targets::RoiTargets,
 };
 
@@ -69,15 +69,5 @@ impl ClassificationLoss for SigmoidBce {
 impl SuppressionLoss for SigmoidBce {
     fn suppression(&self, targets: &RoiTargets, _: &LossState) -> Result<Option<Suppression>, LossError> {
         Ok(Some(Suppression::none(self.columns, targets)))
-    }
-
-    fn state_after(
-        &self,
-        _: GradientSums,
-        _: &RoiTargets,
-        _: &LossState,
-        _: &dyn Workers,
-    ) -> Result<LossState, LossError> {
-        Ok(LossState::Stateless)
     }
 }
