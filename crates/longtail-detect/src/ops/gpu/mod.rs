@@ -1,5 +1,6 @@
 //! The operations on GPUs, for every runtime of CubeCL: convolutions are Burn's, the rest are kernels of our own.
 
+mod channels;
 mod memory;
 mod norm;
 mod roi_align;
@@ -60,7 +61,7 @@ impl DetectionOps for CubeBackend {
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        norm::statistics(x)
+        channels::statistics(x)
     }
 
     fn detection_batch_norm(
@@ -109,7 +110,7 @@ impl DetectionBackward for CubeBackend {
         [
             wanted[0].then(|| Self::conv2d_x_backward(x.clone(), weight.clone(), dy.clone(), burn())),
             wanted[1].then(|| Self::conv2d_weight_backward(x.clone(), weight.clone(), dy.clone(), burn())),
-            wanted[2].then(|| norm::sums(dy.clone())),
+            wanted[2].then(|| channels::sums(dy.clone())),
         ]
     }
 

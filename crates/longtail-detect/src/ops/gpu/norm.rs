@@ -6,11 +6,11 @@
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::memory::{as_it_lies, buffer, dense, elementwise, empty, like, same_order, strided};
+use super::{
+    channels::normalised_sums,
+    memory::{as_it_lies, buffer, dense, elementwise, empty, like, same_order},
+};
 use crate::ops::{Activation, Epilogue};
-
-/// Units that share the sums of a channel.
-const UNITS: u32 = 256;
 
 /// Least and largest output. Not infinite, since WGSL has no such constant: what overflows leaves as the largest number.
 fn limits(activation: Activation) -> (f32, f32) {
@@ -156,105 +156,6 @@ pub fn affine_backward(
     [dx, passed]
 }
 
-/// Place of the i-th value of a channel in a dense tensor of four dimensions.
-#[cube]
-fn place_in_channel(x: &Tensor<f32>, channel: usize, index: usize) -> usize {
-    let (height, width) = (x.shape(2), x.shape(3));
-    let (image, position) = (index / (height * width), index % (height * width));
-    image * x.stride(0)
-        + channel * x.stride(1)
-        + position / width * x.stride(2)
-        + position % width * x.stride(3)
-}
-
-/// Sums what the units of a cube hold, in an order that depends on nothing; unit 0 has the sum.
-#[cube]
-fn sum_of_units(shared: &mut Shared<[f32]>, value: f32) -> f32 {
-    let unit = UNIT_POS as usize;
-    shared[unit] = value;
-    sync_cube();
-    let mut half = CUBE_DIM as usize / 2;
-    while half > 0 {
-        if unit < half {
-            let other = shared[unit + half];
-            shared[unit] += other;
-        }
-        sync_cube();
-        half /= 2;
-    }
-    let sum = shared[0];
-    sync_cube();
-    sum
-}
-
-#[cube(launch)]
-fn sums_kernel(x: &Tensor<f32>, sums: &mut [f32], #[comptime] units: usize) {
-    let channel = CUBE_POS;
-    let count = x.shape(0) * x.shape(2) * x.shape(3);
-    let mut shared = Shared::<[f32]>::new_slice(units);
-    let mut sum = 0.0f32;
-    for index in range_stepped(UNIT_POS as usize, count, units) {
-        sum += x[place_in_channel(x, channel, index)];
-    }
-    let sum = sum_of_units(&mut shared, sum);
-    if UNIT_POS == 0 {
-        sums[channel] = sum;
-    }
-}
-
-/// Sum of every channel, `[C]`.
-pub fn sums(x: CubeTensor) -> CubeTensor {
-    let channels = channels(&x);
-    let sums = empty(&x, [channels as usize]);
-    sums_kernel::launch(
-        &sums.client,
-        CubeCount::Static(channels, 1, 1),
-        CubeDim::new_1d(UNITS),
-        strided(x),
-        as_it_lies(sums.clone()),
-        UNITS as usize,
-    );
-    sums
-}
-
-#[cube(launch)]
-fn statistics_kernel(x: &Tensor<f32>, moments: &mut [f32], #[comptime] units: usize) {
-    let channel = CUBE_POS;
-    let count = x.shape(0) * x.shape(2) * x.shape(3);
-    let mut shared = Shared::<[f32]>::new_slice(units);
-    let mut sum = 0.0f32;
-    for index in range_stepped(UNIT_POS as usize, count, units) {
-        sum += x[place_in_channel(x, channel, index)];
-    }
-    let mean = sum_of_units(&mut shared, sum) / f32::cast_from(count as u32);
-    // Around the mean, in a second pass: the square of a large mean would swallow a small variance.
-    let mut square = 0.0f32;
-    for index in range_stepped(UNIT_POS as usize, count, units) {
-        let distance = x[place_in_channel(x, channel, index)] - mean;
-        square += distance * distance;
-    }
-    let variance = sum_of_units(&mut shared, square) / f32::cast_from(count as u32);
-    if UNIT_POS == 0 {
-        moments[channel] = mean;
-        moments[x.shape(1) + channel] = variance;
-    }
-}
-
-/// Mean and biased variance of every channel, `[2, C]`.
-pub fn statistics(x: CubeTensor) -> CubeTensor {
-    let channels = channels(&x);
-    let moments = empty(&x, [2, channels as usize]);
-    statistics_kernel::launch(
-        &moments.client,
-        CubeCount::Static(channels, 1, 1),
-        CubeDim::new_1d(UNITS),
-        strided(x),
-        as_it_lies(moments.clone()),
-        UNITS as usize,
-    );
-    moments
-}
-
 #[cube(launch)]
 fn scale_and_shift_kernel(
     gamma: &[f32],
@@ -302,37 +203,6 @@ pub fn batch_norm(
     affine(x, scale, shift, residual, epilogue)
 }
 
-/// Per channel the gradients of gamma and beta.
-#[cube(launch)]
-fn batch_norm_sums_kernel(
-    x: &Tensor<f32>,
-    gradient: &Tensor<f32>,
-    statistics: &[f32],
-    dgamma: &mut [f32],
-    dbeta: &mut [f32],
-    epsilon: f32,
-    #[comptime] units: usize,
-) {
-    let channel = CUBE_POS;
-    let channels = x.shape(1);
-    let count = x.shape(0) * x.shape(2) * x.shape(3);
-    let mean = statistics[channel];
-    let mut shared = Shared::<[f32]>::new_slice(units);
-    let mut sum = 0.0f32;
-    let mut product = 0.0f32;
-    for index in range_stepped(UNIT_POS as usize, count, units) {
-        let value = gradient[place_in_channel(gradient, channel, index)];
-        sum += value;
-        product += value * (x[place_in_channel(x, channel, index)] - mean);
-    }
-    let sum = sum_of_units(&mut shared, sum);
-    let product = sum_of_units(&mut shared, product);
-    if UNIT_POS == 0 {
-        dbeta[channel] = sum;
-        dgamma[channel] = product / (statistics[channels + channel] + epsilon).sqrt();
-    }
-}
-
 #[cube(launch)]
 fn batch_norm_backward_kernel(
     x: &[f32],
@@ -368,22 +238,9 @@ pub fn batch_norm_backward(
     epsilon: f32,
     epilogue: Epilogue,
 ) -> [CubeTensor; 4] {
-    let channels = channels(&x);
     let passed = through_activation(y, dy, epilogue.activation);
     let (x, gradient) = same_order(x, passed.clone());
-    let (dgamma, dbeta) = (empty(&x, [channels as usize]), empty(&x, [channels as usize]));
-    batch_norm_sums_kernel::launch(
-        &dgamma.client,
-        CubeCount::Static(channels, 1, 1),
-        CubeDim::new_1d(UNITS),
-        strided(x.clone()),
-        strided(gradient.clone()),
-        as_it_lies(statistics.clone()),
-        as_it_lies(dgamma.clone()),
-        as_it_lies(dbeta.clone()),
-        epsilon,
-        UNITS as usize,
-    );
+    let (dgamma, dbeta) = normalised_sums(&x, &gradient, &statistics, epsilon);
     let dx = like(&x);
     let (count, cubes, units) = elementwise(&x);
     batch_norm_backward_kernel::launch(
@@ -393,13 +250,13 @@ pub fn batch_norm_backward(
         as_it_lies(x.clone()),
         as_it_lies(gradient),
         buffer(gamma),
-        as_it_lies(statistics),
+        buffer(statistics),
         as_it_lies(dgamma.clone()),
         as_it_lies(dbeta.clone()),
         as_it_lies(dx.clone()),
         count,
         stride_of_channels(&x),
-        channels,
+        channels(&x),
         epsilon,
     );
     [dx, dgamma, dbeta, passed]
