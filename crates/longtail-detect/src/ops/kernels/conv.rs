@@ -4,10 +4,16 @@
 //! With K = channels × kernel area of a group, `Y = W·col` (forward), `dW = dY·colᵀ`, `dX = col2im(Wᵀ·dY)`. Columns
 //! are made a block of output rows at a time, so that they stay in cache; a 1×1 kernel of stride 1 needs none.
 
-use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-use super::{SharedSlice, conv_shape::ConvShape, depthwise, norm::Affine, vectorised};
+use super::{
+    SharedSlice,
+    conv_shape::ConvShape,
+    depthwise,
+    norm::Affine,
+    product::{Factor, multiply},
+    vectorised,
+};
 
 /// What follows a convolution while its output is in the cache.
 #[derive(Debug, Clone, Copy)]
@@ -55,26 +61,13 @@ pub fn forward(shape: &ConvShape, x: &[f32], weight: &[f32], then: Then<'_>) -> 
         let weight = &weight[first_output * depth..];
         // SAFETY: W is [outputs, depth] row by row, col [depth, count] with its stride, Y rows are `positions` apart.
         unsafe {
-            gemm(
-                outputs,
-                count,
-                depth,
+            multiply(
+                [outputs, count, depth],
                 target,
-                1,
-                positions as isize,
+                positions,
                 matches!(then, Then::Bias(_)),
-                weight.as_ptr(),
-                1,
-                depth as isize,
-                col,
-                1,
-                col_stride as isize,
-                1.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
+                Factor::rows(weight.as_ptr(), depth),
+                Factor::rows(col, col_stride),
             );
         }
         if let Then::Affine(affine) = then {
@@ -124,26 +117,13 @@ pub fn backward_input(shape: &ConvShape, weight: &[f32], dy: &[f32]) -> Vec<f32>
             // SAFETY: Wᵀ is [block_depth, outputs] with strides (1, depth), dY [outputs, count] with rows
             // `positions` apart; the target holds block_depth × count values.
             unsafe {
-                gemm(
-                    block_depth,
-                    count,
-                    outputs,
+                multiply(
+                    [block_depth, count, outputs],
                     target,
-                    1,
-                    stride as isize,
+                    stride,
                     false,
-                    weight.as_ptr(),
-                    depth as isize,
-                    1,
-                    dy[start..].as_ptr(),
-                    1,
-                    positions as isize,
-                    0.0,
-                    1.0,
-                    false,
-                    false,
-                    false,
-                    Parallelism::None,
+                    Factor::rows(weight.as_ptr(), depth).transposed(),
+                    Factor::rows(dy[start..].as_ptr(), positions),
                 );
             }
             if !shape.is_pointwise() {
@@ -192,26 +172,13 @@ pub fn backward_weight(shape: &ConvShape, x: &[f32], dy: &[f32]) -> Vec<f32> {
                 // SAFETY: dY is [outputs, count] with rows `positions` apart, colᵀ [count, block_depth]; dW rows
                 // are `depth` apart.
                 unsafe {
-                    gemm(
-                        outputs,
-                        block_depth,
-                        count,
+                    multiply(
+                        [outputs, block_depth, count],
                         target,
-                        1,
-                        depth as isize,
+                        depth,
                         !first,
-                        dy[start..].as_ptr(),
-                        1,
-                        positions as isize,
-                        col,
-                        col_stride as isize,
-                        1,
-                        1.0,
-                        1.0,
-                        false,
-                        false,
-                        false,
-                        Parallelism::None,
+                        Factor::rows(dy[start..].as_ptr(), positions),
+                        Factor::rows(col, col_stride).transposed(),
                     );
                 }
                 first = false;

@@ -1,10 +1,16 @@
 //! A pointwise convolution and the depthwise one after it, the first two thirds of an inverted residual block, without the wide
 //! tensor between them ever leaving the cache.
 
-use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
-use super::{SharedSlice, conv_shape::ConvShape, depthwise::Padded, norm::Affine, vectorised};
+use super::{
+    SharedSlice,
+    conv_shape::ConvShape,
+    depthwise::Padded,
+    norm::Affine,
+    product::{Factor, multiply},
+    vectorised,
+};
 
 /// Channels of a task: enough for matrix products to be worth their packing.
 const CHANNELS: usize = 48;
@@ -81,27 +87,9 @@ pub fn forward(
         // SAFETY: the weights are [count, inputs] row by row, x [inputs, positions] with rows `plane` apart, the target holds
         // count × positions values.
         unsafe {
-            gemm(
-                count,
-                positions,
-                inputs,
-                between.as_mut_ptr(),
-                1,
-                positions as isize,
-                false,
-                expand[first * inputs..].as_ptr(),
-                1,
-                inputs as isize,
-                x.as_ptr(),
-                1,
-                plane as isize,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
+            let (left, right) =
+                (Factor::rows(expand[first * inputs..].as_ptr(), inputs), Factor::rows(x.as_ptr(), plane));
+            multiply([count, positions, inputs], between.as_mut_ptr(), positions, false, left, right);
         }
         let padded = Padded::new(&strip.shape);
         let (mut values, mut taps) = padded.scratch();

@@ -8,6 +8,7 @@ pub mod conv_shape;
 pub mod depthwise;
 pub mod expand_depthwise;
 pub mod norm;
+mod product;
 pub mod roi_align;
 
 /// A slice that parallel tasks write to in ranges of their own.
