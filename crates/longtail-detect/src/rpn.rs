@@ -185,7 +185,9 @@ pub fn losses(config: &RpnConfig, output: &RpnOutput, samples: &RpnSamples) -> R
     let objectness = if samples.places.is_empty() {
         output.objectness.clone().sum() * 0.0
     } else {
-        let logits = output.objectness.clone().reshape([batch * total]).select(0, places(&samples.places));
+        // As a column: the gradient of a selection of single values crashes Mesa's software Vulkan.
+        let column = output.objectness.clone().reshape([batch * total, 1]);
+        let logits = column.select(0, places(&samples.places)).reshape([samples.places.len()]);
         let labels = Tensor::from_data(TensorData::from(samples.labels.as_slice()), &device);
         binary_cross_entropy(logits, labels) / count
     };
