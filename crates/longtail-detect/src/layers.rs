@@ -178,26 +178,26 @@ impl ConvNorm {
     }
 }
 
-/// `activation(norm(depthwise(activation(norm(expand(x))))))`, where `expand` is pointwise: in one pass where both normalise by fixed
-/// statistics.
-pub fn expand_depthwise(
-    expand: &ConvNorm,
-    depthwise: &ConvNorm,
+/// An inverted residual block of `[expand, depthwise, project]`, the first and last pointwise: `activation` after the first two, and `x` added
+/// at the end if `skip` says so. In one pass where all normalise by fixed statistics.
+pub fn inverted_residual(
+    [expand, depthwise, project]: [&ConvNorm; 3],
     x: Tensor<4>,
+    skip: bool,
     activation: Activation,
 ) -> Tensor<4> {
     let fixed = |layer: &ConvNorm| {
         let [scale, shift] = layer.norm.fixed(x.is_autodiff())?;
         Some(FixedConv { weight: layer.weight.val(), scale, shift })
     };
-    match (fixed(expand), fixed(depthwise)) {
-        (Some(first), Some(second)) => {
-            let (stride, groups, same) = (depthwise.stride, depthwise.groups, depthwise.same);
-            let options = conv_options(&x, &second.weight, stride, groups, same);
-            ops::expand_depthwise(x, first, second, options, activation)
-        }
-        _ => depthwise.forward(expand.forward(x, None, activation), None, activation),
+    if let (Some(first), Some(second), Some(third)) = (fixed(expand), fixed(depthwise), fixed(project)) {
+        let (stride, groups, same) = (depthwise.stride, depthwise.groups, depthwise.same);
+        let options = conv_options(&x, &second.weight, stride, groups, same);
+        return ops::inverted_residual(x, [first, second, third], options, skip, activation);
     }
+    let residual = skip.then(|| x.clone());
+    let wide = depthwise.forward(expand.forward(x, None, activation), None, activation);
+    project.forward(wide, residual, Activation::None)
 }
 
 /// A convolution with bias and stride 1.

@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use common::{assert_close, device, random, tensor, values};
 use longtail_detect::ops::{
     Activation, ConvOptions, FixedConv, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, conv2d_affine,
-    expand_depthwise, kernels::conv_shape::ConvShape, roi_align, statistics,
+    inverted_residual, kernels::conv_shape::ConvShape, roi_align, statistics,
 };
 
 /// Convolution and its three gradients by the definition, in f64.
@@ -292,19 +292,22 @@ fn roi_align_of_a_ramp_is_the_centre_of_each_bin() {
     assert_close(&values(roi_align(levels, rows, options)), &[63.0, 65.0, 103.0, 105.0], 1e-6);
 }
 
-/// In one pass and in two: strips and slabs of every height and width, strides, kernels and paddings of both conventions.
+/// In one pass and in three: strips and slabs of every height and width, strides, kernels and paddings of both conventions.
 #[test]
-fn an_expansion_with_its_depthwise_convolution_equals_the_two_apart() {
+fn an_inverted_residual_block_equals_its_convolutions() {
     let device = device();
-    // batch, inputs, channels, size, kernel, stride, padding, padding at the end
-    for (batch, inputs, channels, size, kernel, stride, padding, end) in [
-        (2, 3, 8, [9, 11], 3, 1, 1, 1),
-        (1, 4, 100, [20, 17], 5, 1, 2, 2),
-        (1, 5, 49, [30, 31], 3, 2, 0, 1),
-        (2, 2, 7, [8, 9], 5, 2, 1, 2),
-        (1, 3, 50, [150, 140], 3, 2, 0, 1),
-        (1, 3, 50, [160, 150], 5, 1, 2, 2),
-        (3, 2, 3, [1, 1], 3, 1, 1, 1),
+    // batch, inputs, channels, outputs, size, kernel, stride, padding, padding at the end
+    for (batch, inputs, channels, outputs, size, kernel, stride, padding, end) in [
+        (2, 3, 8, 5, [9, 11], 3, 1, 1, 1),
+        (1, 4, 100, 70, [20, 17], 5, 1, 2, 2),
+        (1, 5, 49, 5, [30, 31], 3, 2, 0, 1),
+        (2, 2, 7, 2, [8, 9], 5, 2, 1, 2),
+        (1, 3, 50, 21, [150, 140], 3, 2, 0, 1),
+        (1, 3, 150, 16, [160, 150], 5, 1, 2, 2),
+        (8, 6, 200, 6, [12, 13], 3, 1, 1, 1),
+        (1, 17, 144, 130, [10, 10], 5, 1, 2, 2),
+        (3, 2, 3, 1, [1, 1], 3, 1, 1, 1),
+        (1, 2, 3, 2, [2, 3], 5, 1, 2, 2),
     ] {
         let fixed = |seed: u64, shape: [usize; 4]| FixedConv {
             weight: tensor(&random(seed, shape.iter().product()), shape, &device),
@@ -314,8 +317,9 @@ fn an_expansion_with_its_depthwise_convolution_equals_the_two_apart() {
         let [height, width] = size;
         let shape = [batch, inputs, height, width];
         let x = tensor(&random(1, shape.iter().product()), shape, &device);
-        let (expand, depthwise) =
-            (fixed(2, [channels, inputs, 1, 1]), fixed(5, [channels, 1, kernel, kernel]));
+        let expand = fixed(2, [channels, inputs, 1, 1]);
+        let depthwise = fixed(5, [channels, 1, kernel, kernel]);
+        let project = fixed(8, [outputs, channels, 1, 1]);
         let options = ConvOptions {
             stride: [stride; 2],
             padding: [padding; 2],
@@ -325,12 +329,16 @@ fn an_expansion_with_its_depthwise_convolution_equals_the_two_apart() {
         };
         let pointwise =
             ConvOptions { stride: [1, 1], padding: [0, 0], end_padding: [0, 0], groups: 1, bias: false };
-        let apply = |x, conv: FixedConv, options| {
-            conv2d_affine(x, conv.weight, conv.scale, conv.shift, None, options, Activation::Relu6)
+        let skip = stride == 1 && inputs == outputs;
+        let apply = |x, conv: &FixedConv, residual, options, activation| {
+            let FixedConv { weight, scale, shift } = conv.clone();
+            conv2d_affine(x, weight, scale, shift, residual, options, activation)
         };
-        let apart = apply(apply(x.clone(), expand.clone(), pointwise), depthwise.clone(), options);
-        let fused = expand_depthwise(x, expand, depthwise, options, Activation::Relu6);
+        let wide = apply(x.clone(), &expand, None, pointwise, Activation::Relu6);
+        let wide = apply(wide, &depthwise, None, options, Activation::Relu6);
+        let apart = apply(wide, &project, skip.then(|| x.clone()), pointwise, Activation::None);
+        let fused = inverted_residual(x, [expand, depthwise, project], options, skip, Activation::Relu6);
         assert_eq!(fused.dims(), apart.dims());
-        assert_close(&values(fused), &values(apart), 1e-6);
+        assert_close(&values(fused), &values(apart), 1e-5);
     }
 }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     config::check,
     error::DetectError,
-    layers::{ConvNorm, Initializer, NormSettings, Normalization, expand_depthwise},
+    layers::{ConvNorm, Initializer, NormSettings, Normalization, inverted_residual},
     ops::Activation,
 };
 
@@ -94,12 +94,12 @@ struct Block {
 
 impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let residual = self.skip.then(|| x.clone());
-        let x = match &self.expand {
-            Some(expand) => expand_depthwise(expand, &self.depthwise, x, Activation::Relu6),
-            None => self.depthwise.forward(x, None, Activation::Relu6),
+        let Some(expand) = &self.expand else {
+            let residual = self.skip.then(|| x.clone());
+            let x = self.depthwise.forward(x, None, Activation::Relu6);
+            return self.project.forward(x, residual, Activation::None);
         };
-        self.project.forward(x, residual, Activation::None)
+        inverted_residual([expand, &self.depthwise, &self.project], x, self.skip, Activation::Relu6)
     }
 }
 

@@ -8,10 +8,7 @@ use burn_autodiff::{
     ops::{Backward, Ops, OpsKind},
 };
 
-use super::{
-    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, RoiAlignOptions,
-    expand_then_depthwise,
-};
+use super::{ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, RoiAlignOptions};
 
 #[derive(Debug)]
 struct Conv2d;
@@ -117,22 +114,6 @@ impl<B: Backend + DetectionOps + DetectionBackward, C: CheckpointStrategy> Detec
         let no_bias = Self::from_inner(shift.clone().into_primitive());
         let y = Self::detection_conv2d(x, weight, no_bias, ConvOptions { bias: false, ..options });
         Self::detection_affine(y, scale, shift, residual, epilogue)
-    }
-
-    fn detection_expand_depthwise(
-        x: FloatTensor<Self>,
-        expand: FloatTensor<Self>,
-        expand_scale: FloatTensor<Self>,
-        expand_shift: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        shift: FloatTensor<Self>,
-        options: ConvOptions,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        let no_residual = Self::from_inner(shift.clone().into_primitive());
-        let (first, second) = ([expand, expand_scale, expand_shift], [weight, scale, shift]);
-        expand_then_depthwise::<Self>(x, first, second, no_residual, options, activation)
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -7,11 +7,11 @@ use burn::{
 use burn_flex::FlexTensor;
 
 use super::{
-    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, RoiAlignOptions,
+    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, FixedConvPrimitive, RoiAlignOptions,
     kernels::{
         conv::{self, Then},
         conv_shape::ConvShape,
-        expand_depthwise,
+        inverted_residual::{InvertedResidual, Layer},
         norm::{self, Affine, Planes},
         roi_align::{self, LEVELS, Region},
     },
@@ -47,6 +47,18 @@ fn conv_shape(x: &FlexTensor, weight: &FlexTensor, options: ConvOptions) -> Conv
         padding: options.padding,
         end_padding: options.end_padding,
         groups: options.groups,
+    }
+}
+
+impl FixedConvPrimitive<Flex> {
+    fn contiguous(self) -> Self {
+        let [weight, scale, shift] = [self.weight, self.scale, self.shift].map(|t| t.to_contiguous());
+        Self { weight, scale, shift }
+    }
+
+    fn layer<'a>(&'a self, residual: Option<&'a [f32]>, activation: Activation) -> Layer<'a> {
+        let then = Affine { scale: slice(&self.scale), shift: slice(&self.shift), residual, activation };
+        Layer { weight: slice(&self.weight), then }
     }
 }
 
@@ -88,34 +100,31 @@ impl DetectionOps for Flex {
         tensor(y, [shape.batch, shape.outputs, height, width])
     }
 
-    fn detection_expand_depthwise(
+    fn detection_inverted_residual(
         x: FloatTensor<Self>,
-        expand: FloatTensor<Self>,
-        expand_scale: FloatTensor<Self>,
-        expand_shift: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        shift: FloatTensor<Self>,
+        expand: FixedConvPrimitive<Self>,
+        depthwise: FixedConvPrimitive<Self>,
+        project: FixedConvPrimitive<Self>,
         options: ConvOptions,
+        skip: bool,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let (x, expand, weight) = (x.to_contiguous(), expand.to_contiguous(), weight.to_contiguous());
-        let [expand_scale, expand_shift, scale, shift] =
-            [expand_scale, expand_shift, scale, shift].map(|t| t.to_contiguous());
-        let ([batch, inputs, ..], [channels, ..]) = (shape::<4>(&x), shape::<4>(&expand));
-        let conv = ConvShape { inputs: channels, ..conv_shape(&x, &weight, options) };
-        let affine = |scale, shift| Affine { scale, shift, residual: None, activation };
-        let y = expand_depthwise::forward(
-            &conv,
+        let x = x.to_contiguous();
+        let [expand, depthwise, project] = [expand, depthwise, project].map(FixedConvPrimitive::contiguous);
+        let ([batch, inputs, ..], [channels, ..], [outputs, ..]) =
+            (shape::<4>(&x), shape::<4>(&expand.weight), shape::<4>(&project.weight));
+        let conv = ConvShape { inputs: channels, ..conv_shape(&x, &depthwise.weight, options) };
+        let block = InvertedResidual {
+            shape: conv,
             inputs,
-            slice(&x),
-            slice(&expand),
-            affine(slice(&expand_scale), slice(&expand_shift)),
-            slice(&weight),
-            affine(slice(&scale), slice(&shift)),
-        );
+            outputs,
+            x: slice(&x),
+            expand: expand.layer(None, activation),
+            depthwise: depthwise.layer(None, activation),
+            project: project.layer(skip.then(|| slice(&x)), Activation::None),
+        };
         let [height, width] = conv.output_size();
-        tensor(y, [batch, channels, height, width])
+        tensor(block.forward(), [batch, outputs, height, width])
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {

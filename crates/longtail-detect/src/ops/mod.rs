@@ -3,7 +3,7 @@
 //! implemented for the CPU backend and, with the feature `gpu`, for every runtime of CubeCL.
 
 use burn::{
-    backend::{Backend, Dispatch, backend_extension, tensor::FloatTensor},
+    backend::{Backend, Dispatch, ExtensionType, backend_extension, tensor::FloatTensor},
     tensor::Tensor,
 };
 
@@ -55,18 +55,26 @@ pub trait DetectionOps: Backend {
         epilogue: Epilogue,
     ) -> FloatTensor<Self>;
 
-    /// A pointwise convolution and a depthwise one of `options`, each followed by its affine map and `activation`.
-    fn detection_expand_depthwise(
+    /// An inverted residual block: a pointwise convolution, a depthwise one of `options`, each with `activation`, and a pointwise one
+    /// without; `x` is added at the end if `skip` says so.
+    fn detection_inverted_residual(
         x: FloatTensor<Self>,
-        expand: FloatTensor<Self>,
-        expand_scale: FloatTensor<Self>,
-        expand_shift: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        shift: FloatTensor<Self>,
+        #[extension_type] expand: FixedConvPrimitive<Self>,
+        #[extension_type] depthwise: FixedConvPrimitive<Self>,
+        #[extension_type] project: FixedConvPrimitive<Self>,
         options: ConvOptions,
+        skip: bool,
         activation: Activation,
-    ) -> FloatTensor<Self>;
+    ) -> FloatTensor<Self> {
+        let apply = |wide, conv: FixedConvPrimitive<Self>, options, epilogue| {
+            let FixedConvPrimitive { weight, scale, shift } = conv;
+            Self::detection_conv2d_affine(wide, weight, scale, shift, x.clone(), options, epilogue)
+        };
+        let inner = Epilogue { residual: false, activation };
+        let wide = apply(x.clone(), expand, POINTWISE, inner);
+        let wide = apply(wide, depthwise, options, inner);
+        apply(wide, project, POINTWISE, Epilogue { residual: skip, activation: Activation::None })
+    }
 
     /// Mean and variance of each channel, `[2, C]`. Not differentiated: [`Self::detection_batch_norm`] is, through
     /// them.
@@ -101,21 +109,6 @@ pub trait DetectionOps: Backend {
         regions: FloatTensor<Self>,
         options: RoiAlignOptions,
     ) -> FloatTensor<Self>;
-}
-
-/// [`DetectionOps::detection_expand_depthwise`] in two passes. `no_residual` is any tensor that waits for no gradient.
-fn expand_then_depthwise<B: DetectionOps>(
-    x: FloatTensor<B>,
-    [expand, expand_scale, expand_shift]: [FloatTensor<B>; 3],
-    [weight, scale, shift]: [FloatTensor<B>; 3],
-    no_residual: FloatTensor<B>,
-    options: ConvOptions,
-    activation: Activation,
-) -> FloatTensor<B> {
-    let epilogue = Epilogue { residual: false, activation };
-    let none = no_residual.clone();
-    let x = B::detection_conv2d_affine(x, expand, expand_scale, expand_shift, none, POINTWISE, epilogue);
-    B::detection_conv2d_affine(x, weight, scale, shift, no_residual, options, epilogue)
 }
 
 /// The gradients of [`DetectionOps`], on plain backends. `dy` is the gradient of the output, `y` the output.
@@ -204,24 +197,43 @@ pub struct FixedConv {
     pub shift: Tensor<1>,
 }
 
-/// A pointwise convolution, then a depthwise one of `options`, each with what [`conv2d_affine`] does without a residual. In one
-/// pass where nothing is differentiated.
-pub fn expand_depthwise(
+/// A [`FixedConv`] as a backend has it.
+#[derive(Debug, Clone, ExtensionType)]
+pub struct FixedConvPrimitive<B: Backend> {
+    /// `[Cout, Cin / groups, kh, kw]`.
+    pub weight: FloatTensor<B>,
+    /// `[Cout]`.
+    pub scale: FloatTensor<B>,
+    /// `[Cout]`.
+    pub shift: FloatTensor<B>,
+}
+
+impl FixedConv {
+    fn into_dispatch(self) -> FixedConvPrimitive<Dispatch> {
+        FixedConvPrimitive {
+            weight: self.weight.into_dispatch(),
+            scale: self.scale.into_dispatch(),
+            shift: self.shift.into_dispatch(),
+        }
+    }
+}
+
+/// An inverted residual block: a pointwise convolution, a depthwise one of `options`, each with what [`conv2d_affine`] does, and a
+/// pointwise one without an activation; `x` is added at the end if `skip` says so. In one pass on the CPU where nothing is differentiated.
+pub fn inverted_residual(
     x: Tensor<4>,
-    expand: FixedConv,
-    depthwise: FixedConv,
+    [expand, depthwise, project]: [FixedConv; 3],
     options: ConvOptions,
+    skip: bool,
     activation: Activation,
 ) -> Tensor<4> {
-    Tensor::from_dispatch(Dispatch::detection_expand_depthwise(
+    Tensor::from_dispatch(Dispatch::detection_inverted_residual(
         x.into_dispatch(),
-        expand.weight.into_dispatch(),
-        expand.scale.into_dispatch(),
-        expand.shift.into_dispatch(),
-        depthwise.weight.into_dispatch(),
-        depthwise.scale.into_dispatch(),
-        depthwise.shift.into_dispatch(),
+        expand.into_dispatch(),
+        depthwise.into_dispatch(),
+        project.into_dispatch(),
         options,
+        skip,
         activation,
     ))
 }

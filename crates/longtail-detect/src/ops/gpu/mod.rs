@@ -11,10 +11,7 @@ use burn::backend::{
 };
 use burn_cubecl::CubeBackend;
 
-use super::{
-    Activation, ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, RoiAlignOptions,
-    expand_then_depthwise,
-};
+use super::{ConvOptions, DetectionBackward, DetectionOps, Epilogue, LEVELS, RoiAlignOptions};
 
 fn burn_options(options: ConvOptions) -> BurnConvOptions<2> {
     let padding = std::array::from_fn(|d| (options.padding[d], options.end_padding[d]));
@@ -42,22 +39,6 @@ impl DetectionOps for CubeBackend {
     ) -> FloatTensor<Self> {
         let y = Self::conv2d(x, weight, None, burn_options(options));
         norm::affine(y, scale, shift, residual, epilogue)
-    }
-
-    fn detection_expand_depthwise(
-        x: FloatTensor<Self>,
-        expand: FloatTensor<Self>,
-        expand_scale: FloatTensor<Self>,
-        expand_shift: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        scale: FloatTensor<Self>,
-        shift: FloatTensor<Self>,
-        options: ConvOptions,
-        activation: Activation,
-    ) -> FloatTensor<Self> {
-        let no_residual = shift.clone();
-        let (first, second) = ([expand, expand_scale, expand_shift], [weight, scale, shift]);
-        expand_then_depthwise::<Self>(x, first, second, no_residual, options, activation)
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -3,13 +3,15 @@
 
 use std::marker::PhantomData;
 
+mod channels_last;
 pub mod conv;
 pub mod conv_shape;
 pub mod depthwise;
-pub mod expand_depthwise;
+pub mod inverted_residual;
 pub mod norm;
 mod product;
 pub mod roi_align;
+mod transpose;
 
 /// A slice that parallel tasks write to in ranges of their own.
 pub(crate) struct SharedSlice<'a> {
@@ -28,7 +30,25 @@ impl<'a> SharedSlice<'a> {
         Self { start: slice.as_mut_ptr(), length: slice.len(), lifetime: PhantomData }
     }
 
-    /// The range `start..start + length`.
+    /// Room for `length` values behind those of a vector, to be written before they are read and before the vector is told of them.
+    pub(crate) fn room(vector: &'a mut Vec<f32>, length: usize) -> Self {
+        vector.reserve(length);
+        let start = vector.spare_capacity_mut().as_mut_ptr().cast();
+        Self { start, length, lifetime: PhantomData }
+    }
+
+    /// Writes values from `start` on.
+    ///
+    /// # Safety
+    /// No other task may touch them meanwhile.
+    #[inline(always)]
+    pub(crate) unsafe fn write<const COUNT: usize>(&self, start: usize, values: [f32; COUNT]) {
+        assert!(start + COUNT <= self.length, "range {start}+{COUNT} of {}", self.length);
+        // SAFETY: inside the buffer; alone by the caller's promise.
+        unsafe { self.start.add(start).cast::<[f32; COUNT]>().write_unaligned(values) };
+    }
+
+    /// The range `start..start + length`, which holds values.
     ///
     /// # Safety
     /// No other task may touch the range while the result lives.

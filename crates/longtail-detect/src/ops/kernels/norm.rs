@@ -32,6 +32,13 @@ impl Activation {
     }
 }
 
+/// The value inside a range, or no number if it is none, so that training notices.
+#[inline(always)]
+pub(super) fn clamp(value: f32, (floor, ceiling): (f32, f32)) -> f32 {
+    let value = if value < floor { floor } else { value };
+    if value > ceiling { ceiling } else { value }
+}
+
 /// What happens after the affine map: `activation(x · scale + shift + residual)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epilogue {
@@ -59,15 +66,15 @@ impl Affine<'_> {
     #[inline(always)]
     pub(crate) fn apply(&self, channel: usize, start: usize, y: &mut [f32]) {
         let (scale, shift) = (self.scale[channel], self.shift[channel]);
-        let (floor, ceiling) = self.activation.range();
+        let range = self.activation.range();
         let length = y.len();
         if let Some(residual) = self.residual {
             for (y, r) in y.iter_mut().zip(&residual[start..start + length]) {
-                *y = (*y * scale + shift + r).max(floor).min(ceiling);
+                *y = clamp(*y * scale + shift + r, range);
             }
         } else {
             for y in y {
-                *y = (*y * scale + shift).max(floor).min(ceiling);
+                *y = clamp(*y * scale + shift, range);
             }
         }
     }
@@ -138,7 +145,7 @@ pub fn affine(
     epilogue: Epilogue,
 ) -> Vec<f32> {
     let mut y = vec![0.0; x.len()];
-    let (floor, ceiling) = epilogue.activation.range();
+    let clamped = epilogue.activation.range();
     y.par_chunks_mut(planes.positions).enumerate().for_each(|(plane, y)| {
         let (scale, shift) = (scale[plane % planes.channels], shift[plane % planes.channels]);
         let range = plane * planes.positions..(plane + 1) * planes.positions;
@@ -148,11 +155,11 @@ pub fn affine(
             || {
                 if epilogue.residual {
                     for ((y, x), r) in y.iter_mut().zip(x).zip(&residual[range]) {
-                        *y = (x * scale + shift + r).max(floor).min(ceiling);
+                        *y = clamp(x * scale + shift + r, clamped);
                     }
                 } else {
                     for (y, x) in y.iter_mut().zip(x) {
-                        *y = (x * scale + shift).max(floor).min(ceiling);
+                        *y = clamp(x * scale + shift, clamped);
                     }
                 }
             },
