@@ -178,10 +178,12 @@ impl ConvNorm {
     }
 }
 
-/// An inverted residual block of `[expand, depthwise, project]`, the first and last pointwise: `activation` after the first two, and `x` added
-/// at the end if `skip` says so. In one pass where all normalise by fixed statistics.
+/// An inverted residual block, its first and last convolution pointwise: `activation` after all but the last, and `x` added at the end if
+/// `skip` says so. In one pass where all normalise by fixed statistics.
 pub fn inverted_residual(
-    [expand, depthwise, project]: [&ConvNorm; 3],
+    expand: Option<&ConvNorm>,
+    depthwise: &ConvNorm,
+    project: &ConvNorm,
     x: Tensor<4>,
     skip: bool,
     activation: Activation,
@@ -190,14 +192,20 @@ pub fn inverted_residual(
         let [scale, shift] = layer.norm.fixed(x.is_autodiff())?;
         Some(FixedConv { weight: layer.weight.val(), scale, shift })
     };
-    if let (Some(first), Some(second), Some(third)) = (fixed(expand), fixed(depthwise), fixed(project)) {
+    if let (Some(second), Some(third)) = (fixed(depthwise), fixed(project)) {
         let (stride, groups, same) = (depthwise.stride, depthwise.groups, depthwise.same);
         let options = conv_options(&x, &second.weight, stride, groups, same);
-        return ops::inverted_residual(x, [first, second, third], options, skip, activation);
+        match expand.map(fixed) {
+            None => return ops::depthwise_separable(x, [second, third], options, skip, activation),
+            Some(Some(first)) => {
+                return ops::inverted_residual(x, [first, second, third], options, skip, activation);
+            }
+            Some(None) => {}
+        }
     }
     let residual = skip.then(|| x.clone());
-    let wide = depthwise.forward(expand.forward(x, None, activation), None, activation);
-    project.forward(wide, residual, Activation::None)
+    let wide = expand.map_or(x.clone(), |expand| expand.forward(x, None, activation));
+    project.forward(depthwise.forward(wide, None, activation), residual, Activation::None)
 }
 
 /// A convolution with bias and stride 1.

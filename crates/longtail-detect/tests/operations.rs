@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor};
 use common::{assert_close, device, random, tensor, values};
 use longtail_detect::ops::{
     Activation, ConvOptions, FixedConv, LEVELS, RoiAlignOptions, affine, batch_norm, conv2d, conv2d_affine,
-    inverted_residual, kernels::conv_shape::ConvShape, roi_align, statistics,
+    depthwise_separable, inverted_residual, kernels::conv_shape::ConvShape, roi_align, statistics,
 };
 
 /// Convolution and its three gradients by the definition, in f64.
@@ -251,6 +251,17 @@ fn affine_scales_shifts_adds_and_clips() {
     assert_eq!(values(residual.grad(&gradients).unwrap()), [1.0, 1.0, 1.0, 0.0]);
 }
 
+/// On the processor; shaders may not tell it from other numbers.
+#[test]
+fn activations_keep_what_is_no_number() {
+    let device = Device::flex();
+    let x = tensor(&[f32::NAN, -1.0, 9.0, 3.0], [1, 1, 2, 2], &device);
+    let (scale, shift) = (tensor(&[1.0], [1], &device), tensor(&[0.0], [1], &device));
+    let y = values(affine(x, scale, shift, None, Activation::Relu6));
+    assert!(y[0].is_nan());
+    assert_eq!(y[1..], [0.0, 6.0, 3.0]);
+}
+
 #[test]
 fn roi_align_gradient_is_its_transpose() {
     // RoIAlign is linear in the features: ⟨RoIAlign(x), g⟩ = ⟨x, backward(g)⟩, and one-hot features give its matrix.
@@ -334,8 +345,12 @@ fn an_inverted_residual_block_equals_its_convolutions() {
             let FixedConv { weight, scale, shift } = conv.clone();
             conv2d_affine(x, weight, scale, shift, residual, options, activation)
         };
-        let wide = apply(x.clone(), &expand, None, pointwise, Activation::Relu6);
-        let wide = apply(wide, &depthwise, None, options, Activation::Relu6);
+        let expanded = apply(x.clone(), &expand, None, pointwise, Activation::Relu6);
+        let wide = apply(expanded.clone(), &depthwise, None, options, Activation::Relu6);
+        let narrow = apply(wide.clone(), &project, None, pointwise, Activation::None);
+        let separable = [depthwise.clone(), project.clone()];
+        let separable = depthwise_separable(expanded, separable, options, false, Activation::Relu6);
+        assert_close(&values(separable), &values(narrow), 1e-5);
         let apart = apply(wide, &project, skip.then(|| x.clone()), pointwise, Activation::None);
         let fused = inverted_residual(x, [expand, depthwise, project], options, skip, Activation::Relu6);
         assert_eq!(fused.dims(), apart.dims());

@@ -94,12 +94,8 @@ struct Block {
 
 impl Block {
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let Some(expand) = &self.expand else {
-            let residual = self.skip.then(|| x.clone());
-            let x = self.depthwise.forward(x, None, Activation::Relu6);
-            return self.project.forward(x, residual, Activation::None);
-        };
-        inverted_residual([expand, &self.depthwise, &self.project], x, self.skip, Activation::Relu6)
+        let (expand, activation) = (self.expand.as_ref(), Activation::Relu6);
+        inverted_residual(expand, &self.depthwise, &self.project, x, self.skip, activation)
     }
 }
 

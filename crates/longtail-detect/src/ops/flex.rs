@@ -62,6 +62,33 @@ impl FixedConvPrimitive<Flex> {
     }
 }
 
+fn inverted_residual(
+    x: FlexTensor,
+    expand: Option<FixedConvPrimitive<Flex>>,
+    [depthwise, project]: [FixedConvPrimitive<Flex>; 2],
+    options: ConvOptions,
+    skip: bool,
+    activation: Activation,
+) -> FlexTensor {
+    let x = x.to_contiguous();
+    let (depthwise, project) = (depthwise.contiguous(), project.contiguous());
+    let expand = expand.map(FixedConvPrimitive::contiguous);
+    let ([batch, inputs, ..], [channels, ..], [outputs, ..]) =
+        (shape::<4>(&x), shape::<4>(&depthwise.weight), shape::<4>(&project.weight));
+    let conv = ConvShape { inputs: channels, ..conv_shape(&x, &depthwise.weight, options) };
+    let block = InvertedResidual {
+        shape: conv,
+        inputs,
+        outputs,
+        x: slice(&x),
+        expand: expand.as_ref().map(|expand| expand.layer(None, activation)),
+        depthwise: depthwise.layer(None, activation),
+        project: project.layer(skip.then(|| slice(&x)), Activation::None),
+    };
+    let [height, width] = conv.output_size();
+    tensor(block.forward(), [batch, outputs, height, width])
+}
+
 impl DetectionOps for Flex {
     fn detection_conv2d(
         x: FloatTensor<Self>,
@@ -109,22 +136,18 @@ impl DetectionOps for Flex {
         skip: bool,
         activation: Activation,
     ) -> FloatTensor<Self> {
-        let x = x.to_contiguous();
-        let [expand, depthwise, project] = [expand, depthwise, project].map(FixedConvPrimitive::contiguous);
-        let ([batch, inputs, ..], [channels, ..], [outputs, ..]) =
-            (shape::<4>(&x), shape::<4>(&expand.weight), shape::<4>(&project.weight));
-        let conv = ConvShape { inputs: channels, ..conv_shape(&x, &depthwise.weight, options) };
-        let block = InvertedResidual {
-            shape: conv,
-            inputs,
-            outputs,
-            x: slice(&x),
-            expand: expand.layer(None, activation),
-            depthwise: depthwise.layer(None, activation),
-            project: project.layer(skip.then(|| slice(&x)), Activation::None),
-        };
-        let [height, width] = conv.output_size();
-        tensor(block.forward(), [batch, outputs, height, width])
+        inverted_residual(x, Some(expand), [depthwise, project], options, skip, activation)
+    }
+
+    fn detection_depthwise_separable(
+        x: FloatTensor<Self>,
+        depthwise: FixedConvPrimitive<Self>,
+        project: FixedConvPrimitive<Self>,
+        options: ConvOptions,
+        skip: bool,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        inverted_residual(x, None, [depthwise, project], options, skip, activation)
     }
 
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self> {

@@ -76,6 +76,23 @@ pub trait DetectionOps: Backend {
         apply(wide, project, POINTWISE, Epilogue { residual: skip, activation: Activation::None })
     }
 
+    /// [`Self::detection_inverted_residual`] without the first convolution.
+    fn detection_depthwise_separable(
+        x: FloatTensor<Self>,
+        #[extension_type] depthwise: FixedConvPrimitive<Self>,
+        #[extension_type] project: FixedConvPrimitive<Self>,
+        options: ConvOptions,
+        skip: bool,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let FixedConvPrimitive { weight, scale, shift } = depthwise;
+        let inner = Epilogue { residual: false, activation };
+        let wide = Self::detection_conv2d_affine(x.clone(), weight, scale, shift, x.clone(), options, inner);
+        let FixedConvPrimitive { weight, scale, shift } = project;
+        let last = Epilogue { residual: skip, activation: Activation::None };
+        Self::detection_conv2d_affine(wide, weight, scale, shift, x, POINTWISE, last)
+    }
+
     /// Mean and variance of each channel, `[2, C]`. Not differentiated: [`Self::detection_batch_norm`] is, through
     /// them.
     fn detection_statistics(x: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -230,6 +247,24 @@ pub fn inverted_residual(
     Tensor::from_dispatch(Dispatch::detection_inverted_residual(
         x.into_dispatch(),
         expand.into_dispatch(),
+        depthwise.into_dispatch(),
+        project.into_dispatch(),
+        options,
+        skip,
+        activation,
+    ))
+}
+
+/// A depthwise convolution of `options` with `activation`, and a pointwise one without: [`inverted_residual`] without its first convolution.
+pub fn depthwise_separable(
+    x: Tensor<4>,
+    [depthwise, project]: [FixedConv; 2],
+    options: ConvOptions,
+    skip: bool,
+    activation: Activation,
+) -> Tensor<4> {
+    Tensor::from_dispatch(Dispatch::detection_depthwise_separable(
+        x.into_dispatch(),
         depthwise.into_dispatch(),
         project.into_dispatch(),
         options,

@@ -1,5 +1,5 @@
-//! An inverted residual block: a pointwise convolution that widens, a depthwise one, a pointwise one that narrows. The wide
-//! tensors between them lie channels last, and on large planes never leave the cache.
+//! An inverted residual block: a pointwise convolution that widens, a depthwise one, a pointwise one that narrows; without the first, a
+//! depthwise separable convolution. The wide tensors between them lie channels last, and on large planes never leave the cache.
 
 use std::ops::Range;
 
@@ -47,8 +47,8 @@ pub struct InvertedResidual<'a> {
     pub outputs: usize,
     /// `[N, inputs, H, W]`.
     pub x: &'a [f32],
-    /// The pointwise convolution to wide channels.
-    pub expand: Layer<'a>,
+    /// The pointwise convolution to wide channels; without, the inputs are the wide channels.
+    pub expand: Option<Layer<'a>>,
     /// The depthwise one.
     pub depthwise: Layer<'a>,
     /// The pointwise one to narrow channels.
@@ -144,7 +144,10 @@ impl InvertedResidual<'_> {
         assert!(padded, "a kernel that lies in the padding alone");
         assert!(shape.groups == channels && shape.inputs == channels, "a depthwise convolution");
         assert_eq!(self.x.len(), shape.batch * self.inputs * shape.size[0] * shape.size[1]);
-        assert_eq!(self.expand.weight.len(), channels * self.inputs);
+        match &self.expand {
+            Some(expand) => assert_eq!(expand.weight.len(), channels * self.inputs),
+            None => assert_eq!(channels, self.inputs),
+        }
         assert_eq!(self.depthwise.weight.len(), channels * shape.kernel_area());
         assert_eq!(self.project.weight.len(), self.outputs * channels);
     }
@@ -219,25 +222,42 @@ impl InvertedResidual<'_> {
         let positions = strip.shape.size[0] * strip.shape.size[1];
         let x = &self.x[n * inputs * plane + strip.first_input * self.shape.size[1]..];
         assert!(x.len() >= (inputs - 1) * plane + positions);
-        let weight = laned(self.expand.weight, inputs, slab, weight);
-        let lanes = weight.len() / inputs;
+        let lanes = slab.len().next_multiple_of(LANES);
         product.clear();
         product.reserve(positions * lanes);
-        // SAFETY: x is [inputs, positions] with rows `plane` apart, the weights are [inputs, lanes] row by row, the target holds
-        // positions × lanes values, all written.
-        unsafe {
-            let (left, right) =
-                (Factor::rows(x.as_ptr(), plane).transposed(), Factor::rows(weight.as_ptr(), lanes));
-            multiply([positions, lanes, inputs], product.as_mut_ptr(), lanes, false, left, right);
-            product.set_len(positions * lanes);
+        match &self.expand {
+            Some(expand) => {
+                let weight = laned(expand.weight, inputs, slab, weight);
+                // SAFETY: x is [inputs, positions] with rows `plane` apart, the weights are [inputs, lanes] row by row, the target
+                // holds positions × lanes values, all written.
+                unsafe {
+                    let (left, right) =
+                        (Factor::rows(x.as_ptr(), plane).transposed(), Factor::rows(weight.as_ptr(), lanes));
+                    multiply([positions, lanes, inputs], product.as_mut_ptr(), lanes, false, left, right);
+                    product.set_len(positions * lanes);
+                }
+            }
+            None => {
+                if lanes > slab.len() {
+                    product.resize(positions * lanes, 0.0);
+                }
+                let x = &x[slab.start * plane..];
+                // SAFETY: x is [channels, positions] with rows `plane` apart; what is not written of the target holds zeros.
+                unsafe {
+                    transpose([slab.len(), positions], x.as_ptr(), plane, product.as_mut_ptr(), lanes);
+                    product.set_len(positions * lanes);
+                }
+            }
         }
-        let expanded = Laned::new(self.expand.then, slab, lanes);
+        let expanded = self.expand.map(|expand| Laned::new(expand.then, slab, lanes));
         let depthwise = Depthwise::new(&strip.shape, self.depthwise.weight, self.depthwise.then, slab, lanes);
         let [rows, width] = strip.shape.output_size();
         vectorised(
             #[inline(always)]
             || {
-                expanded.apply(product);
+                if let Some(expanded) = &expanded {
+                    expanded.apply(product);
+                }
                 for row in 0..rows {
                     let start = line.start + row * width * line.stride + slab.start;
                     // SAFETY: by the caller's promise.
