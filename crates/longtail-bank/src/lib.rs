@@ -1,5 +1,5 @@
 //! The feature bank: what a frozen detector sees of its regions of interest, computed once and kept, so that any classifier
-//! can be trained on it, and scored, without the images. The format is described in `docs/feature-bank.md`.
+//! can be trained on it, and scored, without the images. The format is described in `docs/reference/feature-bank.md`.
 //!
 //! A bank is a folder: `bank.json`, the header, and shards in safetensors, memory-mapped when read. Two kinds of *part* have
 //! the same layout: sampled RoIs to train on, and proposals to make detections from.

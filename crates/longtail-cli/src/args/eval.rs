@@ -12,7 +12,7 @@ use crate::args::Format;
 #[command(after_help = "\
 Detections may be a JSON list or JSON Lines of image_id, category_id, bbox [x, y, width, height] and score, as they are
 or compressed (.gz, .zst), or Parquet with columns image_id, category_id, x, y, w, h and score. What the protocols and the
-numbers mean: docs/evaluation.md.
+numbers mean: docs/reference/evaluation.md.
 
 Examples:
   longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json.gz --format json
