@@ -1,5 +1,6 @@
 //! Every setting of a detector. Defaults are the published recipe's (Faster R-CNN R50-FPN).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 const MAX_CASCADE: usize = 8;
 
 /// A Faster R-CNN with a feature pyramid, or a Cascade R-CNN.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FasterRcnnConfig {
     /// Backbone.
@@ -30,7 +31,7 @@ pub struct FasterRcnnConfig {
 
 /// A further head of a Cascade R-CNN (Cai and Vasconcelos, CVPR 2018): what it does not share with `roi_head`. It has layers of
 /// its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CascadeHeadConfig {
     /// IoU from which a box belongs to an object.
@@ -42,7 +43,7 @@ pub struct CascadeHeadConfig {
 }
 
 /// Anchors: one scale, several aspect ratios at each level.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnchorConfig {
     /// Side of the square anchor in strides of its level.
@@ -56,7 +57,7 @@ pub struct AnchorConfig {
 }
 
 /// Distance of neighbouring anchors of a level.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnchorSpacing {
     /// The level's stride: 4, 8, 16, 32, 64.
@@ -67,7 +68,7 @@ pub enum AnchorSpacing {
 }
 
 /// Matching, sampling and proposals of the region proposal network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RpnConfig {
     /// IoU from which an anchor is an object.
@@ -93,7 +94,7 @@ pub struct RpnConfig {
 }
 
 /// Sampling, pooling and layers of the RoI head.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RoiHeadConfig {
     /// IoU from which a proposal belongs to an object.
@@ -124,7 +125,7 @@ pub struct RoiHeadConfig {
 }
 
 /// Decoding of detections. Evaluation and display are two settings.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TestConfig {
     /// Detections must score more than this.
@@ -146,7 +147,7 @@ pub struct TestConfig {
 }
 
 /// Views of an image whose detections compete: every size, each also mirrored if asked.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ViewConfig {
     /// Short sides in pixels; none: the size of `transform`.
@@ -156,7 +157,7 @@ pub struct ViewConfig {
 }
 
 /// What happens to boxes that overlap a better one.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Suppression {
     /// Those that overlap by more than `nms_iou` are dropped.

@@ -1,12 +1,13 @@
 //! The size of a world.
 
 use longtail_data::OpenImagesLabels;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{classes::MAX_CLASSES, error::EmojiError};
 
 /// How a world is annotated; its images are the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum WorldLayout {
     /// As LVIS.
@@ -17,7 +18,7 @@ pub enum WorldLayout {
 }
 
 /// Settings of a world. A smaller world takes fewer classes with their true counts, never flattened ones.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WorldConfig {
     /// Seed of classes, counts and scenes. A recipe's seed takes its place.

@@ -13,6 +13,7 @@ use longtail_data::{Augmentation, MAX_PIXELS, OpenImagesLabels, Sampler, Transfo
 use longtail_detect::{FasterRcnnConfig, TestConfig};
 use longtail_emoji::WorldConfig;
 use longtail_loss::{LossConfig, PostHoc, Reduction};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// Everything that decides a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Name of the run, used for its folder.
@@ -72,7 +73,7 @@ fn default_workers() -> usize {
 }
 
 /// Where images and annotations come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum DataRecipe {
     /// The embedded benchmark, drawn in memory.
@@ -92,7 +93,7 @@ impl DataRecipe {
 }
 
 /// Image folders and annotation files.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FileData {
     /// Annotations to train on: a file, or a folder whose part `train` is taken.
@@ -122,7 +123,7 @@ fn is_default_max_pixels(max_pixels: &u64) -> bool {
 }
 
 /// Which parameters a stage trains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trained {
     /// The whole detector, as far as `detector.backbone` does not freeze it.
@@ -133,7 +134,7 @@ pub enum Trained {
 }
 
 /// How long a stage lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Length {
     /// Optimizer steps.
@@ -143,7 +144,7 @@ pub enum Length {
 }
 
 /// One stage of a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Stage {
     /// Name: letters, digits, `-`, `_`; its checkpoint is `checkpoints/<name>.safetensors`.
@@ -179,7 +180,7 @@ fn default_sampler() -> Sampler {
 }
 
 /// A classifier and the loss that trains it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifierRecipe {
     /// Name in tables and files.

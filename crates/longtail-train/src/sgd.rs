@@ -10,6 +10,7 @@ use burn::{
     tensor::{Gradients, Tensor, TensorData},
 };
 use longtail_detect::device::is_processor;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// Settings of the optimizer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SgdConfig {
     /// Learning rate after the warm-up, for the stage's batch size.

@@ -1,5 +1,6 @@
 //! What becomes of boxes when an image is cut or covered, and what is then known about its classes.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
 };
 
 /// What becomes of an object that a crop cuts through.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cut {
     /// Its box ends at the edge.
@@ -22,7 +23,7 @@ pub enum Cut {
 
 /// Which boxes survive a crop. An object that is taken out while a part of it stays in sight leaves a region that is neither
 /// object nor background, as COCO's crowds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BoxPolicy {
     /// Share of the box that must be inside; below it the object is taken out.

@@ -2,6 +2,7 @@
 
 use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::boxes::share;
@@ -9,7 +10,7 @@ use crate::sample::RgbImage;
 
 /// Changes of brightness, contrast, saturation and hue by random amounts in random order, with the formulas of torchvision's `ColorJitter`.
 /// Between the changes values are not rounded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ColorJitter {
     /// How often.

@@ -2,6 +2,7 @@
 
 use rand::{RngExt, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -22,7 +23,7 @@ use crate::{
 const MAX_OBJECTS: u32 = 64;
 
 /// What is copied of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
     /// Its box with all that lies in it; other objects there come along.
@@ -36,7 +37,7 @@ pub enum Shape {
 /// The first object is drawn by class from the whole data set ([`PastePool`]), so that rare classes can be preferred; with `rarity = 0` and
 /// `companions = 0.5` it is the published augmentation without the jitter of the pasted image's size, which `scale` replaces. Objects
 /// that are covered end where they are last seen; below `min_visible` they are taken out.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CopyPaste {
     /// How often.

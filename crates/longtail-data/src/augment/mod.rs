@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 use rand::RngExt;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -43,7 +44,7 @@ pub use pool::PastePool;
 pub use scale::{LargeScaleJitter, MultiScale};
 
 /// One augmentation of a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Augmentation {
     /// [`HorizontalFlip`].
@@ -61,7 +62,7 @@ pub enum Augmentation {
 }
 
 /// Left and right exchanged; the same as `transform.horizontal_flip`, at a place of the list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct HorizontalFlip {
     /// How often.

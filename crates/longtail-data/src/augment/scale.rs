@@ -2,6 +2,7 @@
 
 use rand::{RngExt, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{boxes::BoxPolicy, canvas::Canvas};
@@ -12,7 +13,7 @@ const MAX_SIDE: u32 = 16_384;
 
 /// Multi-scale training: the short side is one of several, as in Detectron2's 640–800. Takes the place of
 /// `transform.resize`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MultiScale {
     /// Short sides in pixels, one of which is drawn.
@@ -51,7 +52,7 @@ impl MultiScale {
 /// Large-scale jitter (Du et al., arXiv 2107.00057; with copy-paste: Ghiasi et al., CVPR 2021): the image is scaled to fit a square of `size` and then by a factor
 /// drawn from `scale`; of what reaches out of the square a random window is kept. Takes the place of `transform.resize`. A smaller image
 /// is not padded to the square: a batch pads as far as its largest image needs, and the detector knows the padding.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LargeScaleJitter {
     /// Side of the square in pixels.

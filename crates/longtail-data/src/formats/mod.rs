@@ -31,6 +31,7 @@ use std::{
     str::FromStr,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[doc(hidden)]
@@ -134,7 +135,7 @@ pub enum PixelOrigin {
 }
 
 /// Which boxes of Open Images are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OpenImagesLabels {
     /// As the table has them; published tables have the most specific class of each box.

@@ -3,6 +3,7 @@
 //! published weights give what they gave.
 
 use burn::{module::Module, tensor::Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -28,7 +29,7 @@ const STEM: usize = 32;
 const TAPS: [usize; 4] = [1, 2, 4, 6];
 
 /// An EfficientNet-Lite0.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EfficientNetLiteConfig {
     /// Normalisation.

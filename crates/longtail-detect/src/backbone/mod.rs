@@ -4,6 +4,7 @@ pub mod efficientnet_lite;
 pub mod resnet;
 
 use burn::{module::Module, tensor::Tensor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use efficientnet_lite::{EfficientNetLite, EfficientNetLiteConfig};
@@ -15,8 +16,9 @@ use crate::{
 };
 
 /// A backbone by name, `kind = "resnet"` in a recipe; without `kind` a ResNet.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", try_from = "Fields")]
+#[schemars(!try_from)]
 pub enum BackboneConfig {
     /// [`ResNet`].
     Resnet(ResNetConfig),

@@ -4,6 +4,7 @@ use burn::{
     module::Module,
     tensor::{Tensor, module::max_pool2d, ops::MaxPoolOptions},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
 };
 
 /// Depth of the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
     /// ResNet-18: two-convolution blocks.
@@ -41,7 +42,7 @@ impl Layout {
 }
 
 /// First convolution, of stride 2; a max pool of stride 2 follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Stem {
     /// 7×7, as published.
@@ -51,7 +52,7 @@ pub enum Stem {
 }
 
 /// Which convolution of a bottleneck block has the stride.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Style {
     /// The 3×3, as torchvision.
@@ -61,7 +62,7 @@ pub enum Style {
 }
 
 /// A ResNet or ResNeXt.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ResNetConfig {
     /// Depth.
