@@ -1,6 +1,8 @@
 //! What a cascade of heads adds: boxes handed from head to head, and logits averaged over heads.
 
-use burn::{module::Param, nn::Linear, tensor::Tensor};
+use burn::{module::Param, tensor::Tensor};
+
+use crate::layers::Linear;
 
 use crate::boxes::{BoxCoder, Xyxy, clip};
 
@@ -30,10 +32,10 @@ pub fn averaged(classifiers: &[Linear]) -> Linear {
     }
     let share = 1.0 / classifiers.len() as f32;
     let weights = classifiers.iter().map(|layer| layer.weight.val() * share).collect();
-    let biases = classifiers.iter().filter_map(|layer| layer.bias.as_ref().map(|bias| bias.val() * share));
+    let bias = classifiers.iter().map(|layer| layer.bias.val() * share).reduce(|sum, bias| sum + bias);
     Linear {
         weight: Param::from_tensor(Tensor::cat(weights, 0)),
-        bias: biases.reduce(|sum, bias| sum + bias).map(Param::from_tensor),
+        bias: Param::from_tensor(bias.expect("a detector has a classifier")),
     }
 }
 
@@ -59,7 +61,7 @@ mod tests {
         let device = Device::flex();
         let layer = |values: [[f32; 2]; 3], bias: [f32; 2]| Linear {
             weight: Param::from_tensor(Tensor::from_floats(values, &device)),
-            bias: Some(Param::from_tensor(Tensor::from_floats(bias, &device))),
+            bias: Param::from_tensor(Tensor::from_floats(bias, &device)),
         };
         let heads = [
             layer([[1.0, 2.0], [-3.0, 0.5], [0.0, 1.0]], [0.1, -0.2]),

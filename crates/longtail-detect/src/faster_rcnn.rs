@@ -2,7 +2,6 @@
 
 use burn::{
     module::Module,
-    nn::Linear,
     tensor::{Device, Tensor},
 };
 use longtail_data::BatchImage;
@@ -16,7 +15,7 @@ use crate::{
     config::{FasterRcnnConfig, RoiHeadConfig, TestConfig},
     decode::{detections, regress},
     fpn::FeaturePyramid,
-    layers::Initializer,
+    layers::{Initializer, Linear},
     roi_head::{BoxFeatures, RoiHead},
     rpn::{self, Phase, RpnHead, RpnOutput},
 };

@@ -2,8 +2,7 @@
 
 use burn::{
     module::{Module, Param, RunningState},
-    nn::{Linear, LinearConfig},
-    tensor::{Device, Tensor, TensorData},
+    tensor::{Device, Tensor, TensorData, module::linear},
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -43,10 +42,31 @@ impl Initializer {
 
     /// A linear layer `[inputs, outputs]` with normal weights and zero bias.
     pub fn linear(&mut self, inputs: usize, outputs: usize, deviation: f32) -> Linear {
-        let mut linear = LinearConfig::new(inputs, outputs).init(&self.device);
-        linear.weight = self.normal([inputs, outputs], deviation);
-        linear.bias = Some(self.constant(outputs, 0.0));
-        linear
+        Linear { weight: self.normal([inputs, outputs], deviation), bias: self.constant(outputs, 0.0) }
+    }
+}
+
+/// `y = x W + b`.
+#[derive(Module, Debug)]
+pub struct Linear {
+    /// `[inputs, outputs]`, as Burn multiplies; PyTorch stores the transpose.
+    pub weight: Param<Tensor<2>>,
+    /// `[outputs]`.
+    pub bias: Param<Tensor<1>>,
+}
+
+impl Linear {
+    /// A layer `[inputs, outputs]` of zeros, to be filled from a file.
+    pub fn zeros(inputs: usize, outputs: usize, device: &Device) -> Self {
+        Self {
+            weight: Param::from_tensor(Tensor::zeros([inputs, outputs], device)),
+            bias: Param::from_tensor(Tensor::zeros([outputs], device)),
+        }
+    }
+
+    /// Outputs `[N, outputs]` of `x [N, inputs]`.
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        linear(x, self.weight.val(), Some(self.bias.val()))
     }
 }
 

@@ -3,7 +3,6 @@
 
 use burn::{
     module::Module,
-    nn::Linear,
     tensor::{Int, Tensor, TensorData, activation::relu},
 };
 use longtail_data::Targets;
@@ -14,7 +13,7 @@ use crate::{
     boxes::{BoxCoder, Xyxy, area},
     config::RoiHeadConfig,
     fpn::STRIDES,
-    layers::Initializer,
+    layers::{Initializer, Linear},
     losses::smooth_l1,
     matcher::{match_boxes, sample},
     ops::{LEVELS, RoiAlignOptions, roi_align},

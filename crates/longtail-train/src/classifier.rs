@@ -5,9 +5,9 @@
 
 use burn::{
     module::Param,
-    nn::Linear,
     tensor::{Device, Tensor, TensorData},
 };
+use longtail_detect::layers::Linear;
 use longtail_loss::{
     ClassificationLoss, Column, KeptNegatives, LossError, LossState, Reduction, RoiTargets, SingleWorker,
     fused::LinearLayer,
@@ -245,7 +245,7 @@ impl Layer {
     fn linear(&self, device: &Device) -> Linear {
         let weight = Tensor::from_data(self.weight_data(), device);
         let bias = Tensor::from_data(TensorData::new(self.bias.clone(), [self.bias.len()]), device);
-        Linear { weight: Param::from_tensor(weight), bias: Some(Param::from_tensor(bias)) }
+        Linear { weight: Param::from_tensor(weight), bias: Param::from_tensor(bias) }
     }
 
     /// Weights in Burn's layout, `[D, K]`.

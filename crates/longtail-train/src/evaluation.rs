@@ -3,11 +3,12 @@
 
 use burn::{
     module::Param,
-    nn::Linear,
     tensor::{Device, Tensor, TensorData},
 };
 use longtail_data::{Batch, Dataset, LabelMap, Loader, Transform};
-use longtail_detect::{Detections, FasterRcnn, ImageBatch, ImageMeta, TestConfig, cascade::averaged};
+use longtail_detect::{
+    Detections, FasterRcnn, ImageBatch, ImageMeta, TestConfig, cascade::averaged, layers::Linear,
+};
 use longtail_eval::{Detection, EvalReport};
 use longtail_loss::ClassificationLoss;
 use std::sync::Arc;
@@ -50,11 +51,9 @@ pub(crate) fn corrected(linear: &Linear, loss: &dyn ClassificationLoss) -> Resul
     let mut values = weight.into_data().try_to_vec::<f32>().unwrap_or_default();
     loss.final_weights(&mut values, dims[1])?;
     let weight = Tensor::from_data(TensorData::new(values, dims), &device);
-    let bias = linear.bias.as_ref().map(|bias| {
-        let bias = bias.val();
-        Param::from_tensor(if bias.is_autodiff() { bias.inner() } else { bias })
-    });
-    Ok(Linear { weight: Param::from_tensor(weight), bias })
+    let bias = linear.bias.val();
+    let bias = if bias.is_autodiff() { bias.inner() } else { bias };
+    Ok(Linear { weight: Param::from_tensor(weight), bias: Param::from_tensor(bias) })
 }
 
 /// Detections of every classifier over a data set, `[classifier][detection]`, images in file order.

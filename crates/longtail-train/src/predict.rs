@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use burn::{
-    nn::{Linear, LinearConfig},
-    tensor::Device,
-};
+use burn::tensor::Device;
 use longtail_data::{Batch, RgbImage, Sample, Targets, Transform};
-use longtail_detect::{Detections, FasterRcnn, FasterRcnnConfig, TestConfig, cascade::averaged};
+use longtail_detect::{
+    Detections, FasterRcnn, FasterRcnnConfig, TestConfig, cascade::averaged, layers::Linear,
+};
 use longtail_loss::{ClassContext, ClassificationLoss, Column, LossConfig};
 
 use crate::{
@@ -93,7 +92,7 @@ impl Predictor {
             Some(state) => {
                 let layers = own.iter().enumerate().map(|(head, layer)| {
                     let [inputs, _] = layer.weight.dims();
-                    let linear = LinearConfig::new(inputs, loss.num_outputs(num_classes)).init(&device);
+                    let linear = Linear::zeros(inputs, loss.num_outputs(num_classes), &device);
                     restore(linear, &state.head(head)).map_err(mismatch)
                 });
                 layers.collect::<Result<_, _>>()?

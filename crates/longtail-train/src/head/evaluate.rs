@@ -2,11 +2,10 @@
 
 use burn::{
     module::Param,
-    nn::Linear,
     tensor::{Device, Tensor, TensorData, activation::relu},
 };
 use longtail_bank::{Bank, BankError, Part, Shard, ShardImage};
-use longtail_detect::{TestConfig, decode::detections};
+use longtail_detect::{TestConfig, decode::detections, layers::Linear};
 use longtail_eval::Detection;
 use longtail_loss::ClassificationLoss;
 use rayon::prelude::*;
@@ -123,7 +122,7 @@ pub(crate) fn linear(head: &Head, device: &Device) -> Linear {
 fn layer_of([weight, bias]: [TensorData; 2], device: &Device) -> Linear {
     Linear {
         weight: Param::from_tensor(Tensor::from_data(weight, device)),
-        bias: Some(Param::from_tensor(Tensor::from_data(bias, device))),
+        bias: Param::from_tensor(Tensor::from_data(bias, device)),
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::{collections::HashMap, io::Write, path::Path};
 
-use burn::nn::Linear;
 use longtail_bank::{Class, FeatureLayer, Header, disk::write_by_rename};
+use longtail_detect::layers::Linear;
 use longtail_loss::{ClassContext, ClassificationLoss, LossConfig, LossState, PostHoc};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -377,7 +377,7 @@ fn parts(linear: &Linear) -> (Vec<f32>, Vec<f32>, usize) {
     let values = |data: burn::tensor::TensorData| data.try_to_vec::<f32>().unwrap_or_default();
     let [inputs, outputs] = linear.weight.dims();
     let weight = transposed(&values(linear.weight.val().into_data()), outputs);
-    let bias = linear.bias.as_ref().map_or(vec![0.0; outputs], |bias| values(bias.val().into_data()));
+    let bias = values(linear.bias.val().into_data());
     (weight, bias, inputs)
 }
 
