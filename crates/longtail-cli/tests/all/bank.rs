@@ -1,8 +1,6 @@
 //! The feature bank from the outside: extraction killed at random moments, training within a memory limit, heads trained,
 //! scored, swept and put back, arrays imported, scores calibrated; and what is said when something is wrong.
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -16,7 +14,7 @@ use longtail_bank::{Bank, BankError, BankWriter, Class, Header, ImageRows, Part,
 use serde_json::Value;
 use tempfile::TempDir;
 
-use common::{TINY, longtail, refuses, succeed, write_npy};
+use crate::common::{TINY, longtail, refuses, succeed, write_npy};
 
 struct Made {
     folder: TempDir,

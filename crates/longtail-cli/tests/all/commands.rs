@@ -1,8 +1,6 @@
 //! The binary from the outside: a world exported, checked, trained on, predicted, scored and reported; and what it says
 //! and leaves behind when something is wrong.
 
-mod common;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -15,7 +13,7 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-use common::{DETECTOR, assert_says, output, succeed};
+use crate::common::{DETECTOR, assert_says, output, succeed};
 
 /// Two short stages on files; `FOLDER` stands for the exported world.
 const RECIPE: &str = r#"

@@ -1,8 +1,5 @@
 //! The binary, called as a user calls it, and a recipe for it.
 
-// Every test binary uses a part of it.
-#![allow(dead_code)]
-
 use std::{
     fs,
     path::Path,

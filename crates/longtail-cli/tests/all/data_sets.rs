@@ -1,12 +1,10 @@
 //! Data sets converted, joined, split, cut down and filtered by the binary, and trained on and scored in other formats.
 
-mod common;
-
 use std::{fs, path::Path};
 
 use serde_json::{Value, json};
 
-use common::{output, refuses};
+use crate::common::{output, refuses};
 
 fn succeed(arguments: &[&str]) -> (String, String) {
     let output = output(arguments);

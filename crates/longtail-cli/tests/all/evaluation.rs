@@ -1,12 +1,10 @@
 //! `longtail eval` and `longtail compare` from the outside.
 
-mod common;
-
 use std::{fs, path::Path};
 
 use serde_json::Value;
 
-use common::{output, refuses, succeed};
+use crate::common::{output, refuses, succeed};
 
 fn fixture(name: &str) -> String {
     format!("{}/../longtail-eval/tests/fixtures/lvis/{name}", env!("CARGO_MANIFEST_DIR"))

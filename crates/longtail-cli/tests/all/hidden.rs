@@ -1,13 +1,11 @@
 //! The last hidden layer from the outside: a bank of its inputs, a head that brings it, a run that takes it, arrays imported.
 
-mod common;
-
 use std::{fs, path::Path};
 
 use longtail_bank::{Bank, FeatureLayer};
 use serde_json::Value;
 
-use common::{TINY, refuses, succeed, write_npy};
+use crate::common::{TINY, refuses, succeed, write_npy};
 
 #[test]
 fn a_head_with_its_hidden_layer_is_trained_scored_and_put_back() {

@@ -1,10 +1,8 @@
 //! Open Images files from the outside.
 
-mod common;
-
 use std::{fs, path::Path, process::Output};
 
-use common::output_in;
+use crate::common::output_in;
 
 const TREE: &str =
     r#"{"LabelName": "a", "Subcategory": [{"LabelName": "b", "Subcategory": [{"LabelName": "c"}]}]}"#;

@@ -1,14 +1,12 @@
 //! Open Images end to end: a world exported, trained on with the classes that its tree implies, and scored by the challenge's
 //! metric inside the run and from its files.
 
-mod common;
-
 use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use common::{DETECTOR, output_in, refuses_in, succeed_in};
+use crate::common::{DETECTOR, output_in, refuses_in, succeed_in};
 
 /// Two short stages; `DATA` stands for the data.
 const RECIPE: &str = r#"

@@ -1,0 +1,13 @@
+//! The binary from the outside, and what the repository promises of itself. One binary, so that it is linked once.
+
+mod common;
+
+mod architecture;
+mod bank;
+mod commands;
+mod data_sets;
+mod evaluation;
+mod hidden;
+mod open_images;
+mod open_images_runs;
+mod weights;
