@@ -18,6 +18,8 @@ cd "$work/folder"
 longtail emoji export photographs --classes 6 --images 240 --validation-images 6 --image-size 64
 longtail data convert photographs/lvis_train.json annotations.json --to coco
 cp photographs/train/000001.png photographs/one.jpg
+# One box that reaches out of its image, so that there is something to repair.
+sed -i 's/"bbox": *\[[0-9.]*/"bbox":[-5/' annotations.json
 
 # Blocks of one language, one after the other.
 blocks() {
