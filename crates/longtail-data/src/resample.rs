@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
 };
 
 use crate::sample::RgbImage;
@@ -60,7 +61,8 @@ pub(crate) fn window(image: &RgbImage, scale: [f64; 2], corner: [u32; 2], size: 
 
 /// Scales a part of an image: left, top, width, height; or all of it.
 fn resample(image: &RgbImage, width: u32, height: u32, part: Option<[f64; 4]>) -> RgbImage {
-    let source = ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
+    // Typed: the untyped call compiles every kind of pixel, and most of this crate's code would be that.
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels)
         .expect("an image has width × height × 3 bytes");
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     let options = match part {
@@ -70,10 +72,10 @@ fn resample(image: &RgbImage, width: u32, height: u32, part: Option<[f64; 4]>) -
     SCRATCH.with_borrow_mut(|Scratch { resizer, waiting }| {
         let mut pixels = waiting.pop().unwrap_or_default();
         pixels.resize(width as usize * height as usize * 3, 0);
-        let mut target = Image::from_vec_u8(width, height, pixels, PixelType::U8x3)
+        let mut target = TypedImage::<U8x3>::from_buffer(width, height, &mut pixels)
             .expect("a buffer of width × height × 3 bytes");
-        resizer.resize(&source, &mut target, &options).expect("both images are RGB with sides above 0");
-        RgbImage { width, height, pixels: target.into_vec() }
+        resizer.resize_typed(&source, &mut target, &options).expect("the part lies inside the image");
+        RgbImage { width, height, pixels }
     })
 }
 

@@ -1,6 +1,10 @@
 //! What is kept of a picture to find it again.
 
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image};
+use fast_image_resize::{
+    FilterType, ResizeAlg, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::U8x3,
+};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::hash::{PerceptualHash, SIDE};
@@ -100,13 +104,12 @@ impl Fingerprint {
 
 /// A picture as 64 × 64 grey pixels, each the mean of what it covers.
 fn plane(image: &RgbImage) -> Option<Vec<f32>> {
-    let source =
-        fast_image_resize::images::ImageRef::new(image.width, image.height, &image.pixels, PixelType::U8x3)
-            .ok()?;
-    let mut small = Image::new(PLANE as u32, PLANE as u32, PixelType::U8x3);
+    let source = TypedImageRef::<U8x3>::from_buffer(image.width, image.height, &image.pixels).ok()?;
+    let mut pixels = vec![0; PLANE * PLANE * 3];
+    let mut small = TypedImage::<U8x3>::from_buffer(PLANE as u32, PLANE as u32, &mut pixels).ok()?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box));
-    Resizer::new().resize(&source, &mut small, &options).ok()?;
-    let (pixels, _) = small.buffer().as_chunks::<3>();
+    Resizer::new().resize_typed(&source, &mut small, &options).ok()?;
+    let (pixels, _) = pixels.as_chunks::<3>();
     let luma = |[r, g, b]: &[u8; 3]| 0.299 * f32::from(*r) + 0.587 * f32::from(*g) + 0.114 * f32::from(*b);
     Some(pixels.iter().map(luma).collect())
 }
