@@ -14,7 +14,7 @@ cd "$work"
 "$binary" features extract run --out bank >> log.txt 2>&1 || { cat log.txt >&2; exit 1; }
 "$binary" head train bank --loss acsl --out head.safetensors >> log.txt 2>&1 || { cat log.txt >&2; exit 1; }
 "$binary" head eval head.safetensors bank/validation --format json > head.json 2>> log.txt || { cat log.txt >&2; exit 1; }
-"$binary" emoji export emoji --classes 12 --images 40 >> log.txt 2>&1 || { cat log.txt >&2; exit 1; }
+"$binary" emoji export emoji --classes 12 --images 200 >> log.txt 2>&1 || { cat log.txt >&2; exit 1; }
 
 # Tensors without the header, which names the run and the program.
 tensors() {
