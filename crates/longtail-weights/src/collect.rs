@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     error::WeightsError,
-    file::{Format, Named, WeightFile},
+    file::{Format, Named, Skipped, WeightFile},
     pickle::{Arena, Array, Data, Id, Node, Pickle},
     tensor::{Bytes, Tensor},
 };
@@ -19,7 +19,7 @@ const MAX_PATH: usize = 1024;
 const MAX_METADATA: usize = 200;
 
 /// The tensors of a pickle, whose storages lie at `storages`.
-pub fn collect(
+pub(crate) fn collect(
     pickle: &Pickle,
     file: &Arc<Vec<u8>>,
     storages: &[Bytes],
@@ -33,10 +33,15 @@ pub fn collect(
         tensors: Vec::new(),
         metadata: BTreeMap::new(),
         classes: None,
+        skipped: BTreeMap::new(),
+        seen: vec![false; pickle.arena.len()],
     };
     collector.visit("", "", pickle.root, 0)?;
-    let Collector { tensors, metadata, classes, .. } = collector;
-    Ok(WeightFile { format, group: String::new(), tensors, metadata, classes })
+    let Collector { tensors, metadata, classes, skipped, .. } = collector;
+    let skipped: Vec<Skipped> = skipped.into_values().collect();
+    let file = WeightFile { format, group: String::new(), tensors, metadata, classes, skipped };
+    file.check_reachable()?;
+    Ok(file)
 }
 
 struct Collector<'a> {
@@ -47,6 +52,10 @@ struct Collector<'a> {
     tensors: Vec<Named>,
     metadata: BTreeMap<String, String>,
     classes: Option<Vec<String>>,
+    /// By class.
+    skipped: BTreeMap<u32, Skipped>,
+    /// Values that lie inside of an object that was skipped.
+    seen: Vec<bool>,
 }
 
 impl Collector<'_> {
@@ -75,22 +84,36 @@ impl Collector<'_> {
                     self.classes = self.texts(arena, items);
                 }
                 let inner = join(group, name);
-                for (place, &item) in items.iter().enumerate() {
+                for (index, &item) in items.iter().enumerate() {
                     // Strings and numbers of lists are counted, not kept.
                     if matches!(
                         arena.get(item),
-                        Node::Dict(_) | Node::List(_) | Node::Tuple(_) | Node::Tensor(_) | Node::Array(_)
+                        Node::Dict(_)
+                            | Node::List(_)
+                            | Node::Tuple(_)
+                            | Node::Tensor(_)
+                            | Node::Array(_)
+                            | Node::Object(_)
                     ) {
-                        self.visit(&inner, &place.to_string(), item, depth + 1)?;
+                        self.visit(&inner, &index.to_string(), item, depth + 1)?;
                     }
                 }
+                return Ok(());
+            }
+            &Node::Foreign(class) => {
+                self.skip(class, group, name, 0);
+                return Ok(());
+            }
+            Node::Object(object) => {
+                let tensors = self.tensors_inside(id);
+                self.skip(object.class, group, name, tensors);
                 return Ok(());
             }
             Node::Tensor(view) => {
                 let reference = &self.pickle.storages[view.storage];
                 let storage = self.storages[view.storage].clone();
                 let (shape, strides) = (view.shape.clone(), view.strides.clone());
-                Tensor::new(reference.dtype, shape, strides, view.offset, storage)
+                Tensor::new(view.dtype.unwrap_or(reference.dtype), shape, strides, view.offset, storage)
             }
             Node::Array(Some(array)) => self.array(array),
             Node::Array(None) => Err("is an array without contents".into()),
@@ -105,6 +128,36 @@ impl Collector<'_> {
         let tensor = tensor.map_err(refused)?;
         self.tensors.push(Named { group: group.to_owned(), name: name.to_owned(), tensor });
         Ok(())
+    }
+
+    fn skip(&mut self, class: u32, group: &str, name: &str, tensors: usize) {
+        let entry = self.skipped.entry(class).or_insert_with(|| Skipped {
+            class: self.pickle.names[class as usize].chars().take(MAX_METADATA).collect(),
+            path: join(group, name),
+            count: 0,
+            tensors: 0,
+        });
+        entry.count += 1;
+        entry.tensors += tensors;
+    }
+
+    /// Tensors of torch that only the object would give. Every value is counted once, however often it is referred to.
+    fn tensors_inside(&mut self, object: Id) -> usize {
+        let arena = &self.pickle.arena;
+        let (mut open, mut count) = (vec![object], 0);
+        while let Some(id) = open.pop() {
+            if std::mem::replace(&mut self.seen[id.index()], true) {
+                continue;
+            }
+            match arena.get(id) {
+                Node::Tensor(_) => count += 1,
+                Node::Object(object) => open.extend(&object.parts),
+                Node::List(items) | Node::Tuple(items) | Node::Set(items) => open.extend(items),
+                Node::Dict(pairs) => open.extend(pairs.iter().map(|&(_, value)| value)),
+                _ => {}
+            }
+        }
+        count
     }
 
     fn note(&mut self, group: &str, name: &str, value: &impl ToString) -> Result<(), WeightsError> {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::names::Unread;
+
 /// An error of reading, mapping or writing weights.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -24,27 +26,42 @@ pub enum WeightsError {
         /// What is wrong.
         source: Box<WeightsError>,
     },
-    /// No format that is read here.
-    #[error("is no file of weights: {found}; safetensors, .pth, .pt and detectron2's .pkl are read")]
+    /// Not in a format that is read here.
+    #[error("is not a file of weights: {found}. Safetensors, .pth, .pt and detectron2's .pkl are read")]
     UnknownFormat {
-        /// What it looks like.
+        /// What it is or looks like, and what to do.
         found: String,
     },
-    /// The pickle asks for something that is neither a tensor nor a plain container.
+    /// The pickle asks for something that reaches outside of it.
     #[error(
-        "byte {at}: the pickle asks for `{global}`, which is neither a tensor nor a plain container; nothing of it was \
-         executed. Load it where it was made and save its state dict alone (torch.save(model.state_dict(), ...))"
+        "byte {at}: the pickle asks for `{global}`, which runs programs or reaches outside of the file; weights have no \
+         use for it, and nothing of it was executed. Do not load the file elsewhere either; get the weights from \
+         another source"
     )]
     Refused {
         /// Module and name of what was asked for.
         global: String,
-        /// Place in the pickle.
+        /// Byte of the pickle.
         at: usize,
     },
+    /// The weights lie inside an object of somebody's code.
+    #[error(
+        "is a whole model as Python pickled it: its weights lie inside {found}, which is made by code of its own; \
+         nothing of it was executed. Load it where it was made and save its weights alone: {remedy}"
+    )]
+    WholeModel {
+        /// Class and path of the object.
+        found: String,
+        /// What to type there.
+        remedy: &'static str,
+    },
+    /// A model that is known and not read.
+    #[error("{0}")]
+    Unread(Unread),
     /// The pickle is cut short, damaged, or uses what no file of weights needs.
     #[error("byte {at} of the pickle: {reason}")]
     Pickle {
-        /// Place in the pickle.
+        /// Byte of the pickle.
         at: usize,
         /// What is wrong.
         reason: String,

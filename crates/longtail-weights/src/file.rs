@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::WeightsError,
-    formats::{numpy_pickle, safetensors, torch_legacy, torch_zip},
+    formats::{Kind, numpy_pickle, safetensors, torch_legacy, torch_zip},
     tensor::Tensor,
 };
 
@@ -47,6 +47,20 @@ pub struct Named {
     pub tensor: Tensor,
 }
 
+/// Objects of one class that were passed over: argument lists, paths, histories, enum values. Nothing of them was
+/// executed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// Module and name of the class, or of the function that would have made them.
+    pub class: String,
+    /// Keys of the first of them, joined by dots.
+    pub path: String,
+    /// How many there are.
+    pub count: usize,
+    /// Tensors inside of them, which are not read.
+    pub tensors: usize,
+}
+
 /// What a file holds.
 #[derive(Debug, Clone)]
 pub struct WeightFile {
@@ -60,12 +74,16 @@ pub struct WeightFile {
     pub metadata: BTreeMap<String, String>,
     /// Names of the classes, if the file tells.
     pub classes: Option<Vec<String>>,
+    /// What was passed over, by class.
+    pub skipped: Vec<Skipped>,
 }
 
 /// Groups that hold the weights, most telling first.
-const GROUPS: [&str; 5] = ["", "state_dict", "model", "model_state_dict", "module"];
-/// What parallel training puts before every name.
-const PARALLEL: &str = "module.";
+const GROUPS: [&str; 7] = ["state_dict", "model", "model_state_dict", "module", "network", "weights", ""];
+/// What training in parallel, `torch.compile` and other wrappers put before every name.
+const WRAPPERS: [&str; 3] = ["module.", "_orig_mod.", "model."];
+/// What averaging of weights counts beside them.
+const COUNTERS: [&str; 2] = ["n_averaged", "steps"];
 
 impl WeightFile {
     /// Reads a file. Nothing in it is executed.
@@ -99,66 +117,84 @@ impl WeightFile {
             Kind::Safetensors => safetensors::parse(bytes)?,
             Kind::Legacy => torch_legacy::parse(bytes)?,
             Kind::Pickle => numpy_pickle::parse(bytes)?,
-            Kind::Unknown(found) => return Err(WeightsError::UnknownFormat { found: found.into() }),
+            Kind::Unknown(found) => return Err(WeightsError::UnknownFormat { found }),
         };
         file.choose_group();
         Ok(file)
     }
 
-    /// The weights, by name. A `module.` before every name, left by parallel training, is dropped.
+    /// The weights, by name. What parallel training (`module.`), `torch.compile` (`_orig_mod.`) and a module around the
+    /// model (`model.`) put before every name is dropped.
     ///
     /// # Errors
     /// If two tensors share a name.
     pub fn weights(&self) -> Result<BTreeMap<&str, &Tensor>, WeightsError> {
-        let mine = || self.tensors.iter().filter(|named| named.group == self.group);
-        let parallel = mine().all(|named| named.name.starts_with(PARALLEL));
-        let mut weights = BTreeMap::new();
-        for named in mine() {
-            let name = if parallel { &named.name[PARALLEL.len()..] } else { &named.name };
-            if weights.insert(name, &named.tensor).is_some() {
+        let mut weights: Vec<(&str, &Tensor)> = self
+            .tensors
+            .iter()
+            .filter(|named| named.group == self.group)
+            .map(|named| (named.name.as_str(), &named.tensor))
+            .collect();
+        let counts = |name: &str| COUNTERS.contains(&name);
+        while let Some(wrapper) = WRAPPERS.iter().find(|wrapper| {
+            let mut wrapped = weights.iter().filter(|(name, _)| !counts(name)).peekable();
+            wrapped.peek().is_some() && wrapped.all(|(name, _)| name.starts_with(**wrapper))
+        }) {
+            for (name, _) in &mut weights {
+                *name = name.strip_prefix(wrapper).unwrap_or(name);
+            }
+        }
+        let mut by_name = BTreeMap::new();
+        for (name, tensor) in weights {
+            if by_name.insert(name, tensor).is_some() {
                 let reason = "is there twice".into();
                 return Err(WeightsError::Tensor { name: name.to_owned(), reason });
             }
         }
-        Ok(weights)
+        Ok(by_name)
     }
 
     fn choose_group(&mut self) {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-        for named in &self.tensors {
+        for named in self.tensors.iter().filter(|named| !is_of_training(&named.group)) {
             *counts.entry(&named.group).or_default() += 1;
         }
-        let known = GROUPS.iter().find(|group| counts.contains_key(**group)).copied();
+        // A lone tensor beside the containers is not the weights. Of equals the first counts.
+        let known = GROUPS.iter().rev().filter_map(|group| Some((group, counts.get(group)?)));
+        let known = known.max_by_key(|(_, count)| **count).map(|(group, _)| *group);
         let largest = counts.iter().max_by_key(|(_, count)| **count).map(|(group, _)| *group);
         self.group = known.or(largest).unwrap_or_default().to_owned();
     }
-}
 
-/// What the first bytes tell.
-enum Kind {
-    Zip,
-    Safetensors,
-    Legacy,
-    Pickle,
-    Unknown(&'static str),
-}
-
-impl Kind {
-    fn of(bytes: &[u8]) -> Self {
-        let tar = bytes.get(257..262) == Some(b"ustar");
-        match bytes {
-            [] => Self::Unknown("it is empty"),
-            [b'P', b'K', 3 | 5, ..] => Self::Zip,
-            [_, _, _, _, _, _, _, _, b'{', ..] => Self::Safetensors,
-            _ if torch_legacy::is_legacy(bytes) => Self::Legacy,
-            [0x80, 0..=5, ..] => Self::Pickle,
-            [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', ..] => {
-                Self::Unknown("it is a pointer of Git LFS; fetch the file itself")
-            }
-            [b'<', ..] => Self::Unknown("it is a web page; the download went wrong"),
-            [0x89, b'H', b'D', b'F', ..] => Self::Unknown("it is HDF5"),
-            _ if tar => Self::Unknown("it is a tar archive, as torch wrote before 0.1.10"),
-            _ => Self::Unknown("its first bytes belong to no known format"),
+    /// Refuses a pickle whose weights lie inside of objects that are not made here, or that has none.
+    pub(crate) fn check_reachable(&self) -> Result<(), WeightsError> {
+        if self.tensors.iter().any(|named| !is_of_training(&named.group)) {
+            return Ok(());
         }
+        let telling = |skipped: &&Skipped| (skipped.tensors, GROUPS.contains(&skipped.path.as_str()));
+        let Some(skipped) = self.skipped.iter().rev().max_by_key(telling) else {
+            let found = "it is a pickle without a tensor of weights".to_owned();
+            return Err(WeightsError::UnknownFormat { found });
+        };
+        let (class, script) = (&skipped.class, skipped.class.starts_with("__torch__"));
+        let found = match skipped.path.as_str() {
+            "" if script => format!("a TorchScript program of class `{class}`"),
+            "" => format!("an object of class `{class}`"),
+            path => format!("`{path}`, an object of class `{class}`"),
+        };
+        let remedy = if script {
+            "torch.save(torch.jit.load(path).state_dict(), ...)"
+        } else {
+            "torch.save(model.state_dict(), ...)"
+        };
+        Err(WeightsError::WholeModel { found, remedy })
     }
+}
+
+/// Whether a group holds what training needs to go on, and not the weights.
+fn is_of_training(group: &str) -> bool {
+    let first = group.split('.').next().unwrap_or(group);
+    ["optim", "lr_sched", "sched", "param_sched", "scaler", "message_hub", "rng", "loops"]
+        .iter()
+        .any(|start| first.starts_with(start))
 }

@@ -29,7 +29,7 @@ pub mod transfer;
 pub mod write;
 
 pub use error::WeightsError;
-pub use file::{Format, Named, WeightFile};
+pub use file::{Format, Named, Skipped, WeightFile};
 pub use names::Naming;
 pub use tensor::{DType, Tensor};
 pub use transfer::{Array, Arrays, Fate, ImportOptions, Row, Transfer};

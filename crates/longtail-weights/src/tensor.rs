@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Type of the elements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum DType {
     /// 64-bit float.
     F64,
@@ -25,26 +25,82 @@ pub enum DType {
     I16,
     /// 8-bit signed integer.
     I8,
+    /// 64-bit unsigned integer.
+    U64,
+    /// 32-bit unsigned integer.
+    U32,
+    /// 16-bit unsigned integer.
+    U16,
     /// 8-bit unsigned integer.
     U8,
     /// A byte that is 0 or not.
     Bool,
+    /// 8-bit float: 4 bits of exponent, 3 of mantissa, no infinity.
+    Float8E4m3fn,
+    /// 8-bit float: 4 bits of exponent, 3 of mantissa, no infinity, no negative zero.
+    Float8E4m3fnuz,
+    /// 8-bit float: 5 bits of exponent, 2 of mantissa.
+    Float8E5m2,
+    /// 8-bit float: 5 bits of exponent, 2 of mantissa, no infinity, no negative zero.
+    Float8E5m2fnuz,
+    /// A power of two in 8 bits: the common scale of a block.
+    Float8E8m0,
+    /// Two 4-bit floats a byte.
+    Float4,
+    /// Quantised to 8-bit signed integers with scale and zero point.
+    Qint8,
+    /// Quantised to 8-bit unsigned integers with scale and zero point.
+    Quint8,
+    /// Quantised to 32-bit signed integers with a scale.
+    Qint32,
+    /// Complex number of two 32-bit floats.
+    Complex64,
+    /// Complex number of two 64-bit floats.
+    Complex128,
 }
 
 impl DType {
     /// Bytes of an element.
     pub fn size(self) -> usize {
         match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 | Self::Bf16 | Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
+            Self::Complex128 => 16,
+            Self::F64 | Self::I64 | Self::U64 | Self::Complex64 => 8,
+            Self::F32 | Self::I32 | Self::U32 | Self::Qint32 => 4,
+            Self::F16 | Self::Bf16 | Self::I16 | Self::U16 => 2,
+            Self::I8 | Self::U8 | Self::Bool | Self::Qint8 | Self::Quint8 => 1,
+            Self::Float8E4m3fn
+            | Self::Float8E4m3fnuz
+            | Self::Float8E5m2
+            | Self::Float8E5m2fnuz
+            | Self::Float8E8m0
+            | Self::Float4 => 1,
         }
     }
 
-    /// Whether the elements are floats.
+    /// Whether the elements are floats of 16 bits or more.
     pub fn is_float(self) -> bool {
         matches!(self, Self::F64 | Self::F32 | Self::F16 | Self::Bf16)
+    }
+
+    /// Why the elements are not numbers that a detector can take, with what to do about it; `None` if they are.
+    pub fn obstacle(self) -> Option<&'static str> {
+        match self {
+            Self::Qint8 | Self::Quint8 | Self::Qint32 => Some(
+                "is quantised: its integers mean nothing without their scales; where it was made, save the weights \
+                 from before the quantisation, or `tensor.dequantize()`",
+            ),
+            Self::Float8E4m3fn
+            | Self::Float8E4m3fnuz
+            | Self::Float8E5m2
+            | Self::Float8E5m2fnuz
+            | Self::Float8E8m0
+            | Self::Float4 => Some(
+                "has floats of 8 bits or fewer, which usually have scales beside them; where it was made, save the \
+                 weights as 16-bit or 32-bit floats (`tensor.float()` times its scale)",
+            ),
+            Self::Complex64 | Self::Complex128 => Some("has complex numbers, which no detector here has"),
+            _ => None,
+        }
     }
 
     /// As printed.
@@ -58,23 +114,40 @@ impl DType {
             Self::I32 => "i32",
             Self::I16 => "i16",
             Self::I8 => "i8",
+            Self::U64 => "u64",
+            Self::U32 => "u32",
+            Self::U16 => "u16",
             Self::U8 => "u8",
             Self::Bool => "bool",
+            Self::Float8E4m3fn => "float8_e4m3fn",
+            Self::Float8E4m3fnuz => "float8_e4m3fnuz",
+            Self::Float8E5m2 => "float8_e5m2",
+            Self::Float8E5m2fnuz => "float8_e5m2fnuz",
+            Self::Float8E8m0 => "float8_e8m0fnu",
+            Self::Float4 => "float4_e2m1fn_x2",
+            Self::Qint8 => "qint8",
+            Self::Quint8 => "quint8",
+            Self::Qint32 => "qint32",
+            Self::Complex64 => "complex64",
+            Self::Complex128 => "complex128",
         }
     }
 
     fn read(self, bytes: &[u8]) -> f32 {
         match self {
-            Self::F64 => f64::from_le_bytes(array(bytes)) as f32,
-            Self::F32 => f32::from_le_bytes(array(bytes)),
+            Self::F64 | Self::Complex128 => f64::from_le_bytes(array(bytes)) as f32,
+            Self::F32 | Self::Complex64 => f32::from_le_bytes(array(bytes)),
             Self::F16 => f16::from_le_bytes(array(bytes)).to_f32(),
             Self::Bf16 => bf16::from_le_bytes(array(bytes)).to_f32(),
             Self::I64 => i64::from_le_bytes(array(bytes)) as f32,
-            Self::I32 => i32::from_le_bytes(array(bytes)) as f32,
+            Self::I32 | Self::Qint32 => i32::from_le_bytes(array(bytes)) as f32,
             Self::I16 => f32::from(i16::from_le_bytes(array(bytes))),
-            Self::I8 => f32::from(bytes[0] as i8),
-            Self::U8 => f32::from(bytes[0]),
+            Self::I8 | Self::Qint8 => f32::from(bytes[0] as i8),
+            Self::U64 => u64::from_le_bytes(array(bytes)) as f32,
+            Self::U32 => u32::from_le_bytes(array(bytes)) as f32,
+            Self::U16 => f32::from(u16::from_le_bytes(array(bytes))),
             Self::Bool => f32::from(u8::from(bytes[0] != 0)),
+            _ => f32::from(bytes[0]),
         }
     }
 }
@@ -169,7 +242,8 @@ impl Tensor {
         self.shape.iter().product()
     }
 
-    /// The elements row by row. 64-bit floats and integers are rounded.
+    /// The elements row by row. 64-bit floats and integers are rounded. Where [`DType::obstacle`] names one, these are
+    /// the stored bytes or integers, or the real parts, and not the numbers that are meant.
     pub fn to_f32(&self) -> Vec<f32> {
         let bytes = self.storage.as_slice();
         let size = self.dtype.size();
@@ -184,8 +258,8 @@ impl Tensor {
         let mut values = Vec::with_capacity(count);
         let mut index = vec![0; self.shape.len()];
         for _ in 0..count {
-            let place = index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum::<usize>();
-            let start = (self.offset + place) * size;
+            let element = index.iter().zip(&self.strides).map(|(i, stride)| i * stride).sum::<usize>();
+            let start = (self.offset + element) * size;
             values.push(self.dtype.read(&bytes[start..start + size]));
             for (i, side) in index.iter_mut().zip(&self.shape).rev() {
                 *i += 1;
@@ -201,9 +275,9 @@ impl Tensor {
 
 fn row_major(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1_usize; shape.len()];
-    for place in (1..shape.len()).rev() {
+    for side in (1..shape.len()).rev() {
         // Saturates only where the number of elements overflows, which `Tensor::new` refuses.
-        strides[place - 1] = strides[place].saturating_mul(shape[place].max(1));
+        strides[side - 1] = strides[side].saturating_mul(shape[side].max(1));
     }
     strides
 }

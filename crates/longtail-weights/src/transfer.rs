@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     error::WeightsError,
     file::WeightFile,
-    names::{Background, Change, Naming},
+    names::{Background, Change, Naming, Unread},
 };
 
 /// Numbers row by row, with their shape.
@@ -84,7 +84,7 @@ pub struct ImportOptions {
 /// Takes the tensors of `wanted` (by our path; its values serve classes that the file lacks) from a file.
 ///
 /// # Errors
-/// If a tensor has a shape that is not the detector's, or holds a number that is not finite.
+/// If the file holds another model than those that are read, a tensor has a shape that is not the detector's, or holds a number that is not finite.
 pub fn import(
     file: &WeightFile,
     naming: Naming,
@@ -92,6 +92,9 @@ pub fn import(
     options: &ImportOptions,
 ) -> Result<Transfer, WeightsError> {
     let weights = file.weights()?;
+    if let Some(unread) = Unread::detect(weights.keys().copied()) {
+        return Err(WeightsError::Unread(unread));
+    }
     let mut transfer = Transfer { arrays: Arrays::new(), rows: Vec::new() };
     let mut used: BTreeSet<&str> = BTreeSet::new();
     for (path, initial) in wanted {
@@ -107,9 +110,12 @@ pub fn import(
         };
         used.insert(name);
         let refused = |reason: String| WeightsError::Tensor { name: name.to_owned(), reason };
+        if let Some(obstacle) = tensor.dtype().obstacle() {
+            return Err(refused(format!("({}) {obstacle}", tensor.dtype().name())));
+        }
         let theirs = Array { shape: tensor.shape().to_vec(), values: tensor.to_f32() };
-        if let Some(place) = theirs.values.iter().position(|value| !value.is_finite()) {
-            return Err(refused(format!("holds {} at element {place}", theirs.values[place])));
+        if let Some(index) = theirs.values.iter().position(|value| !value.is_finite()) {
+            return Err(refused(format!("holds {} at element {index}", theirs.values[index])));
         }
         let (array, fate, note) = to_ours(source.change, &theirs, initial, options).map_err(refused)?;
         transfer.arrays.insert(path.clone(), array);
@@ -135,7 +141,7 @@ pub fn import(
 /// The arrays under a convention's names, for export. Those without a name there come back as the second value.
 ///
 /// # Errors
-/// If a shape does not fit its place.
+/// If a shape does not fit the layer.
 pub fn export(arrays: &Arrays, naming: Naming) -> Result<(Arrays, Vec<String>), WeightsError> {
     let (mut named, mut left) = (Arrays::new(), Vec::new());
     let cascade = arrays.keys().any(|path| path.starts_with("cascade."));
@@ -219,7 +225,7 @@ fn to_ours(
             if let Some(classes) = options.classes.as_deref().filter(|_| !agnostic) {
                 let (blocks, rest) = rows.as_chunks::<4>();
                 if !rest.is_empty() {
-                    return Err(format!("has {} rows, which is no multiple of 4", rows.len()));
+                    return Err(format!("has {} rows, which is not a multiple of 4", rows.len()));
                 }
                 if !is_identity(classes, blocks.len()) {
                     (fate, note) =
@@ -244,7 +250,7 @@ fn join(note: String, more: String) -> String {
 }
 
 fn is_identity(classes: &[Option<usize>], count: usize) -> bool {
-    classes.len() == count && classes.iter().enumerate().all(|(place, class)| *class == Some(place))
+    classes.len() == count && classes.iter().enumerate().all(|(index, class)| *class == Some(index))
 }
 
 /// Blocks of rows for our classes: the file's, or the initial ones. With blocks of one row, row 0 is background.
@@ -256,8 +262,8 @@ fn pick(
 ) -> Result<Vec<Vec<f32>>, String> {
     let first = usize::from(block == 1);
     let mut picked: Vec<Vec<f32>> = rows[..first].to_vec();
-    for (place, class) in classes.iter().enumerate() {
-        let (source, at) = class.map_or((initial, place), |class| (rows, class));
+    for (index, class) in classes.iter().enumerate() {
+        let (source, at) = class.map_or((initial, index), |class| (rows, class));
         let start = first + at * block;
         let taken = source.get(start..start + block);
         picked.extend_from_slice(taken.ok_or_else(|| format!("has no rows for class {at}"))?);

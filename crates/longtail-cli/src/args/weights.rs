@@ -12,8 +12,9 @@ use crate::args::Format;
 pub enum Weights {
     /// List what a file holds, without executing anything in it
     #[command(after_help = "\
-Reads safetensors, .pth and .pt of torch (old and new), detectron2's .pkl, and a wheel around one of these. A pickle that
-asks for anything but tensors and plain containers is refused; the message names what it asked for.
+Reads safetensors, .pth and .pt of torch (old and new), detectron2's .pkl, and a wheel around one of these. Of a pickle
+only tensors and plain containers are read; other objects are skipped and listed, and one that reaches outside of the
+file is refused by name.
 
 Example:
   longtail weights inspect fasterrcnn_resnet50_fpn_coco-258fb6c6.pth")]

@@ -9,7 +9,7 @@ use longtail_train::{
     Predictor,
     weights::{ClassName, Request, export, import},
 };
-use longtail_weights::{Fate, Naming, WeightFile};
+use longtail_weights::{Fate, Naming, WeightFile, names::Unread};
 use serde_json::json;
 
 use crate::{
@@ -30,7 +30,12 @@ pub fn run(command: &Weights, printer: &Printer) -> anyhow::Result<Outcome> {
 
 fn inspect(arguments: &WeightsInspect, printer: &Printer) -> anyhow::Result<Outcome> {
     let file = WeightFile::read(&arguments.file)?;
-    let naming = file.weights().ok().and_then(|weights| Naming::detect(weights.keys().copied()));
+    let weights = file.weights().ok();
+    let unread = weights.as_ref().and_then(|weights| Unread::detect(weights.keys().copied()));
+    let naming = match unread {
+        Some(_) => None,
+        None => weights.and_then(|weights| Naming::detect(weights.keys().copied())),
+    };
     let row = |named: &longtail_weights::Named| {
         let tensor = &named.tensor;
         vec![named.group.clone(), named.name.clone(), tensor.dtype().name().into(), shape(tensor.shape())]
@@ -49,16 +54,23 @@ fn inspect(arguments: &WeightsInspect, printer: &Printer) -> anyhow::Result<Outc
         printer.data(&serde_json::to_string_pretty(&json!({
             "format": file.format,
             "naming": naming,
+            "unread": unread,
             "weights": file.group,
             "classes": file.classes,
             "metadata": file.metadata,
+            "skipped": file.skipped,
             "tensors": tensors,
         }))?)?;
         return Ok(Outcome::Done);
     }
     table(&["group", "tensor", "type", "shape"], &rows, arguments.format, printer)?;
     printer.note(&format!("format: {}", file.format.name()));
-    printer.note(&format!("names: {}", naming.map_or("of no known convention", Naming::name)));
+    match unread {
+        Some(unread) => printer.note(&unread.to_string()),
+        None => {
+            printer.note(&format!("names: {}", naming.map_or("of no known convention", Naming::name)));
+        }
+    }
     if !file.group.is_empty() {
         printer.note(&format!("weights: under `{}`", file.group));
     }
@@ -67,6 +79,17 @@ fn inspect(arguments: &WeightsInspect, printer: &Printer) -> anyhow::Result<Outc
         printer.note(&format!("classes: {} ({}, …)", classes.len(), first.join(", ")));
     }
     printer.note(&format!("{} tensors, {numbers} numbers", file.tensors.len()));
+    if !file.skipped.is_empty() {
+        printer.note("skipped, nothing of it executed:");
+    }
+    for skipped in &file.skipped {
+        let inside = match skipped.tensors {
+            0 => String::new(),
+            tensors => format!(", with {tensors} tensors inside"),
+        };
+        let (count, class, path) = (skipped.count, &skipped.class, &skipped.path);
+        printer.note(&format!("  {count} × `{class}`, first at `{path}`{inside}"));
+    }
     Ok(Outcome::Done)
 }
 

@@ -32,7 +32,9 @@ fn p(text: &str) -> &Path {
 #[test]
 fn a_malicious_file_is_refused_and_nothing_runs() {
     let folder = tempfile::tempdir().unwrap();
-    for (name, asked) in [("malicious.pth", "posix.system"), ("class.pth", "__main__.Hook")] {
+    for (name, asked) in
+        [("malicious.pth", "posix.system"), ("cases/116-whole-model-pickled/best.pt", "DetectionModel")]
+    {
         let file = fixture("longtail-weights/tests/fixtures").join(name);
         let out = folder.path().join("out.safetensors");
         for arguments in [
@@ -135,4 +137,33 @@ fn a_detector_goes_in_predicts_and_comes_out_again() {
     let refused =
         longtail(&[p("weights"), p("import"), &model, p("--out"), &imported, p("--set"), p("nonsense=1")]);
     assert_eq!(refused.status.code(), Some(2), "{}", says(&refused));
+}
+
+/// Case 117: what the file is, is said.
+#[test]
+fn the_second_torchvision_detector_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = fixture("longtail-weights/tests/fixtures/cases/117-second-torchvision-detector");
+    let (file, names) = (case.join("v2.safetensors"), case.join("names.txt"));
+    let out = folder.path().join("out.safetensors");
+    let output = longtail(&[p("weights"), p("import"), &file, p("--classes"), &names, p("--out"), &out]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = says(&output);
+    assert!(said.contains("v2.safetensors: this is the second torchvision detector"), "{said}");
+    assert!(said.contains("only v1 is read") && !out.exists(), "{said}");
+}
+
+/// Case 111: what was skipped is listed, in text and JSON.
+#[test]
+fn what_is_skipped_is_listed() {
+    let file = fixture("longtail-weights/tests/fixtures/cases/111-checkpoint-of-mmengine/epoch_12.pth");
+    let said = says(&longtail(&[p("weights"), p("inspect"), &file]));
+    assert!(
+        said.contains("1 × `mmengine.logging.history_buffer.HistoryBuffer`, first at `message_hub"),
+        "{said}"
+    );
+    let listed: Value =
+        serde_json::from_str(&succeed(&[p("weights"), p("inspect"), &file, p("--format"), p("json")]))
+            .unwrap();
+    assert_eq!(listed["skipped"][0]["count"], 1);
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, TensorData};
 use longtail_loss::LossConfig;
-use longtail_weights::{Array, Arrays, ImportOptions, Naming, Row, WeightFile, transfer};
+use longtail_weights::{Array, Arrays, ImportOptions, Naming, Row, WeightFile, names::Unread, transfer};
 
 use super::{ClassName, Description, infer::infer};
 use crate::{
@@ -49,6 +49,9 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, TrainError> {
     let refused = |reason: String| TrainError::Weights { path: path.to_owned(), reason };
     let file = WeightFile::read(path)?;
     let weights = file.weights()?;
+    if let Some(unread) = Unread::detect(weights.keys().copied()) {
+        return Err(refused(unread.to_string()));
+    }
     let naming = request.naming.or_else(|| Naming::detect(weights.keys().copied()));
     let naming = naming.ok_or_else(|| {
         refused(

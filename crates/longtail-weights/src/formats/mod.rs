@@ -1,6 +1,9 @@
-//! The containers that tensors come in.
+//! The containers that tensors come in, and how they are told apart.
 
-pub mod numpy_pickle;
-pub mod safetensors;
-pub mod torch_legacy;
-pub mod torch_zip;
+mod kind;
+pub(crate) mod numpy_pickle;
+pub(crate) mod safetensors;
+pub(crate) mod torch_legacy;
+pub(crate) mod torch_zip;
+
+pub(crate) use kind::Kind;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Reads the pickle.
-pub fn parse(bytes: Vec<u8>) -> Result<WeightFile, WeightsError> {
+pub(crate) fn parse(bytes: Vec<u8>) -> Result<WeightFile, WeightsError> {
     let file = Arc::new(bytes);
     let pickle = pickle::read(&file, 0)?;
     if let Some(storage) = pickle.storages.first() {

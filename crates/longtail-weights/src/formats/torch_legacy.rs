@@ -16,17 +16,17 @@ use crate::{
 /// The magic number 0x1950a86a20f9469cfc6c as a pickled integer, little-endian.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
 /// Where protocols 2 to 5 put the magic number: after the version, and a frame of nine bytes.
-const PLACES: [usize; 2] = [2, 11];
+const OFFSETS: [usize; 2] = [2, 11];
 
 /// Whether the file begins with the magic number.
-pub fn is_legacy(bytes: &[u8]) -> bool {
-    PLACES
+pub(crate) fn is_legacy(bytes: &[u8]) -> bool {
+    OFFSETS
         .iter()
         .any(|&at| bytes.get(at..at + 2) == Some(&[0x8a, 10]) && bytes.get(at + 2..at + 12) == Some(&MAGIC))
 }
 
 /// Reads the file.
-pub fn parse(bytes: Vec<u8>) -> Result<WeightFile, WeightsError> {
+pub(crate) fn parse(bytes: Vec<u8>) -> Result<WeightFile, WeightsError> {
     let file = Arc::new(bytes);
     let magic = pickle::read(&file, 0)?;
     if !matches!(magic.arena.get(magic.root), Node::LongInt(value) if **value == MAGIC) {
@@ -60,16 +60,16 @@ fn is_big_endian(system: &Pickle, file: &[u8]) -> bool {
 fn storages(object: &Pickle, keys: &Pickle, file: &Arc<Vec<u8>>) -> Result<Vec<Bytes>, WeightsError> {
     let listed = keys.arena.items(keys.root);
     let listed = listed.ok_or_else(|| WeightsError::damaged("the list of storages is missing"))?;
-    let places: std::collections::HashMap<&str, usize> =
-        object.storages.iter().enumerate().map(|(place, storage)| (storage.key.as_str(), place)).collect();
+    let indices: std::collections::HashMap<&str, usize> =
+        object.storages.iter().enumerate().map(|(index, storage)| (storage.key.as_str(), index)).collect();
     let mut found: Vec<Option<Bytes>> = vec![None; object.storages.len()];
     let mut at = keys.end;
     for &key in listed {
         let key = keys.arena.text(key, file).unwrap_or_default();
-        let Some(&place) = places.get(key) else {
+        let Some(&index) = indices.get(key) else {
             return Err(WeightsError::damaged(format!("storage `{key:.80}` belongs to no tensor")));
         };
-        let storage = &object.storages[place];
+        let storage = &object.storages[index];
         let count = file.get(at..at + 8).map(|b| u64::from_le_bytes(std::array::from_fn(|i| b[i])));
         let size = count.filter(|&count| count == storage.elements as u64);
         let size = size.and_then(|_| storage.elements.checked_mul(storage.dtype.size()));
@@ -79,7 +79,7 @@ fn storages(object: &Pickle, keys: &Pickle, file: &Arc<Vec<u8>>) -> Result<Vec<B
             let name = &storage.key;
             return Err(WeightsError::damaged(format!("storage `{name:.80}` is not whole at byte {at}")));
         };
-        found[place] = Some(bytes);
+        found[index] = Some(bytes);
         at = end;
     }
     found

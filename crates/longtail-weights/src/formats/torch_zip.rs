@@ -28,7 +28,7 @@ const EXTENSIONS: [&str; 4] = [".pth", ".pt", ".safetensors", ".pkl"];
 type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
 /// Reads the file; one that was `nested` in another archive is not unpacked again.
-pub fn parse(bytes: Vec<u8>, nested: bool) -> Result<WeightFile, WeightsError> {
+pub(crate) fn parse(bytes: Vec<u8>, nested: bool) -> Result<WeightFile, WeightsError> {
     let file = Arc::new(bytes);
     let mut archive = ZipArchive::new(Cursor::new(file.as_slice())).map_err(damaged)?;
     let names = archive.file_names().map(|name| name.map(|name| name.into_owned()));
@@ -37,9 +37,7 @@ pub fn parse(bytes: Vec<u8>, nested: bool) -> Result<WeightFile, WeightsError> {
         let mut found = names.iter().filter(|name| EXTENSIONS.iter().any(|end| name.ends_with(end)));
         return match (found.next(), found.next(), nested) {
             (Some(name), None, false) => WeightFile::parse_inside(unpack(&mut archive, name)?),
-            _ => Err(WeightsError::UnknownFormat {
-                found: "it is a zip archive without data.pkl and without a single file of weights".into(),
-            }),
+            _ => Err(WeightsError::UnknownFormat { found: other_archive(&names).into() }),
         };
     };
     let entries = entries(&mut archive, file.len())?;
@@ -75,6 +73,22 @@ pub fn parse(bytes: Vec<u8>, nested: bool) -> Result<WeightFile, WeightsError> {
     });
     let storages = storages.collect::<Result<Vec<_>, _>>()?;
     collect(&pickle, &pickled, &storages, Format::TorchZip)
+}
+
+/// What an archive without a pickle of torch is.
+fn other_archive(names: &[String]) -> &'static str {
+    let any = |end: &str| names.iter().any(|name| name.ends_with(end));
+    if !names.is_empty() && names.iter().all(|name| name.ends_with(".npy")) {
+        "it is an archive of numpy arrays (.npz); save them as safetensors"
+    } else if any("model.weights.h5") || any("keras_metadata.pb") {
+        "it is a model of Keras; export its weights as safetensors"
+    } else if any("serialized_exported_program.json") || any("archive_format") {
+        "it is a program of torch.export, without the names of a checkpoint; take the checkpoint it was exported from"
+    } else if any("model.json") && any("attributes.pkl") {
+        "it is TorchScript of torch 1.0 to 1.3; torch.save(torch.jit.load(path).state_dict(), ...) where it was made"
+    } else {
+        "it is a zip archive without data.pkl and without a single file of weights"
+    }
 }
 
 /// Where an entry lies.

@@ -2,19 +2,19 @@
 
 use super::{
     Background, Change, Source,
-    path::{Part, Place, head, number, resnet},
+    path::{Layer, Part, head, number, resnet},
 };
 
 /// The detector.
-pub fn source(path: &str) -> Option<Source> {
-    if let Some((place, part)) = resnet(path) {
-        let conv = match place {
-            Place::Stem => "stem.conv1".to_owned(),
-            Place::Block(stage, block, conv) => format!("res{}.{block}.conv{}", stage + 2, conv + 1),
-            Place::Projection(stage, block) => format!("res{}.{block}.shortcut", stage + 2),
+pub(crate) fn source(path: &str) -> Option<Source> {
+    if let Some((layer, part)) = resnet(path) {
+        let conv = match layer {
+            Layer::Stem => "stem.conv1".to_owned(),
+            Layer::Block(stage, block, conv) => format!("res{}.{block}.conv{}", stage + 2, conv + 1),
+            Layer::Projection(stage, block) => format!("res{}.{block}.shortcut", stage + 2),
         };
         let (part, change) = match part {
-            Part::Conv(part) if place == Place::Stem => (part.to_owned(), Change::Stem),
+            Part::Conv(part) if layer == Layer::Stem => (part.to_owned(), Change::Stem),
             Part::Conv(part) => (part.to_owned(), Change::Keep),
             Part::Norm(part) => (format!("norm.{part}"), Change::Keep),
         };

@@ -6,7 +6,7 @@ use super::{
 };
 
 /// The backbone.
-pub fn source(path: &str) -> Option<Source> {
+pub(crate) fn source(path: &str) -> Option<Source> {
     let path = path.strip_prefix("backbone.")?;
     let (layer, norm, part) = if let Some(part) = path.strip_prefix("stem.") {
         ("_conv_stem".to_owned(), "_bn0".to_owned(), part)

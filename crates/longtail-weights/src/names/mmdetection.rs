@@ -13,7 +13,7 @@ use super::{
 
 /// Major version, as far as names are concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// 1.x: background first, the box head at the top.
     One,
     /// 2.x and 3.x: background last, the box head inside the RoI head.
@@ -21,7 +21,7 @@ pub enum Version {
 }
 
 /// The detector.
-pub fn source(path: &str, version: Version) -> Option<Source> {
+pub(crate) fn source(path: &str, version: Version) -> Option<Source> {
     if let Some(source) = resnet_source("backbone.", path) {
         return Some(source);
     }

@@ -9,10 +9,13 @@ mod efficientnet_lite;
 mod mmdetection;
 mod path;
 mod torchvision;
+mod unread;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+pub use unread::Unread;
 
 /// A naming convention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

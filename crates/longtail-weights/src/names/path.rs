@@ -2,7 +2,7 @@
 
 /// A convolution's weight, or a part of the normalisation after it, by torch's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Part<'a> {
+pub(crate) enum Part<'a> {
     /// Of the convolution: `weight` or `bias`.
     Conv(&'a str),
     /// Of the normalisation: `weight`, `bias`, `running_mean`, `running_var`.
@@ -10,7 +10,7 @@ pub enum Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    pub fn parse(part: &'a str) -> Option<Self> {
+    pub(crate) fn parse(part: &'a str) -> Option<Self> {
         Some(match part {
             "weight" | "bias" => Self::Conv(part),
             "norm.gamma" => Self::Norm("weight"),
@@ -24,7 +24,7 @@ impl<'a> Part<'a> {
 
 /// A convolution of a ResNet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Layer {
     /// The first convolution.
     Stem,
     /// Stage, block, convolution, all from 0.
@@ -33,29 +33,29 @@ pub enum Place {
     Projection(usize, usize),
 }
 
-/// Place and part of a ResNet's tensor `backbone.…`.
-pub fn resnet(path: &str) -> Option<(Place, Part<'_>)> {
+/// Layer and part of a ResNet's tensor `backbone.…`.
+pub(crate) fn resnet(path: &str) -> Option<(Layer, Part<'_>)> {
     let path = path.strip_prefix("backbone.")?;
     if let Some(part) = path.strip_prefix("stem.") {
-        return Some((Place::Stem, Part::parse(part)?));
+        return Some((Layer::Stem, Part::parse(part)?));
     }
     let (stage, rest) = number(path.strip_prefix("stages.")?)?;
     let (block, rest) = number(rest.strip_prefix("blocks.")?)?;
     if let Some(part) = rest.strip_prefix("projection.") {
-        return Some((Place::Projection(stage, block), Part::parse(part)?));
+        return Some((Layer::Projection(stage, block), Part::parse(part)?));
     }
     let (conv, part) = number(rest.strip_prefix("convolutions.")?)?;
-    Some((Place::Block(stage, block, conv), Part::parse(part)?))
+    Some((Layer::Block(stage, block, conv), Part::parse(part)?))
 }
 
 /// A number and what follows its dot.
-pub fn number(path: &str) -> Option<(usize, &str)> {
+pub(crate) fn number(path: &str) -> Option<(usize, &str)> {
     let (number, rest) = path.split_once('.')?;
     Some((number.parse().ok()?, rest))
 }
 
 /// The number of the head that a path belongs to and the path inside it: `roi_head` is the first, `cascade.0` the second.
-pub fn head(path: &str) -> Option<(usize, &str)> {
+pub(crate) fn head(path: &str) -> Option<(usize, &str)> {
     if let Some(inside) = path.strip_prefix("roi_head.") {
         return Some((0, inside));
     }

@@ -2,32 +2,32 @@
 
 use super::{
     Background, Change, Source,
-    path::{Part, Place, number, resnet},
+    path::{Layer, Part, number, resnet},
 };
 
 /// A classification ResNet: no prefix.
-pub fn backbone(path: &str) -> Option<Source> {
+pub(crate) fn backbone(path: &str) -> Option<Source> {
     resnet_source("", path)
 }
 
 /// The name of a ResNet's tensor after `prefix`, as torchvision and mmdetection have it.
-pub fn resnet_source(prefix: &str, path: &str) -> Option<Source> {
-    let (place, part) = resnet(path)?;
-    let name = match (place, part) {
-        (Place::Stem, Part::Conv(part)) => {
+pub(crate) fn resnet_source(prefix: &str, path: &str) -> Option<Source> {
+    let (layer, part) = resnet(path)?;
+    let name = match (layer, part) {
+        (Layer::Stem, Part::Conv(part)) => {
             return Some(Source::new(format!("{prefix}conv1.{part}"), Change::Stem));
         }
-        (Place::Stem, Part::Norm(part)) => format!("bn1.{part}"),
-        (Place::Block(stage, block, conv), Part::Conv(part)) => {
+        (Layer::Stem, Part::Norm(part)) => format!("bn1.{part}"),
+        (Layer::Block(stage, block, conv), Part::Conv(part)) => {
             format!("layer{}.{block}.conv{}.{part}", stage + 1, conv + 1)
         }
-        (Place::Block(stage, block, conv), Part::Norm(part)) => {
+        (Layer::Block(stage, block, conv), Part::Norm(part)) => {
             format!("layer{}.{block}.bn{}.{part}", stage + 1, conv + 1)
         }
-        (Place::Projection(stage, block), Part::Conv(part)) => {
+        (Layer::Projection(stage, block), Part::Conv(part)) => {
             format!("layer{}.{block}.downsample.0.{part}", stage + 1)
         }
-        (Place::Projection(stage, block), Part::Norm(part)) => {
+        (Layer::Projection(stage, block), Part::Norm(part)) => {
             format!("layer{}.{block}.downsample.1.{part}", stage + 1)
         }
     };
@@ -35,7 +35,7 @@ pub fn resnet_source(prefix: &str, path: &str) -> Option<Source> {
 }
 
 /// The detector.
-pub fn source(path: &str) -> Option<Source> {
+pub(crate) fn source(path: &str) -> Option<Source> {
     if let Some(source) = resnet_source("backbone.body.", path) {
         return Some(source);
     }

@@ -6,7 +6,7 @@
 use rustc_hash::FxHashMap;
 
 use super::{
-    globals::Global,
+    globals::{Global, reaches_outside},
     value::{Arena, Id, Node},
 };
 use crate::{error::WeightsError, tensor::DType};
@@ -15,31 +15,31 @@ use crate::{error::WeightsError, tensor::DType};
 const MAX_STACK: usize = 4_000_000;
 /// Most work of calls for each byte of the file.
 const MAX_SPENT_A_BYTE: usize = 8;
-/// Most bytes of a number.
-const MAX_LONG: usize = 64;
 
 /// A storage that tensors of the pickle lie in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StorageRef {
+pub(crate) struct StorageRef {
     /// Elements.
-    pub dtype: DType,
+    pub(crate) dtype: DType,
     /// Name in the container.
-    pub key: String,
+    pub(crate) key: String,
     /// Number of elements.
-    pub elements: usize,
+    pub(crate) elements: usize,
 }
 
 /// What a pickle was read to.
 #[derive(Debug)]
-pub struct Pickle {
+pub(crate) struct Pickle {
     /// All values.
-    pub arena: Arena,
+    pub(crate) arena: Arena,
     /// The outermost one.
-    pub root: Id,
+    pub(crate) root: Id,
     /// Storages in the order of their first use.
-    pub storages: Vec<StorageRef>,
+    pub(crate) storages: Vec<StorageRef>,
+    /// Classes and functions that are not known here.
+    pub(crate) names: Vec<String>,
     /// The byte after the pickle.
-    pub end: usize,
+    pub(crate) end: usize,
 }
 
 /// The machine at work.
@@ -52,6 +52,8 @@ pub(super) struct Machine<'a> {
     memo: FxHashMap<u32, Id>,
     pub(super) storages: Vec<StorageRef>,
     storage_of_key: FxHashMap<String, usize>,
+    pub(super) names: Vec<String>,
+    index_of_name: FxHashMap<String, u32>,
     /// Bytes and entries that calls have read or copied: a short pickle must not copy a long value a million times.
     spent: usize,
 }
@@ -60,7 +62,7 @@ pub(super) struct Machine<'a> {
 ///
 /// # Errors
 /// If it is cut short or damaged, or asks for anything but tensors and plain containers.
-pub fn read(file: &[u8], start: usize) -> Result<Pickle, WeightsError> {
+pub(crate) fn read(file: &[u8], start: usize) -> Result<Pickle, WeightsError> {
     let mut machine = Machine {
         file,
         at: start,
@@ -70,6 +72,8 @@ pub fn read(file: &[u8], start: usize) -> Result<Pickle, WeightsError> {
         memo: FxHashMap::default(),
         storages: Vec::new(),
         storage_of_key: FxHashMap::default(),
+        names: Vec::new(),
+        index_of_name: FxHashMap::default(),
         spent: 0,
     };
     loop {
@@ -77,8 +81,8 @@ pub fn read(file: &[u8], start: usize) -> Result<Pickle, WeightsError> {
         let [opcode] = machine.take()?;
         if opcode == b'.' {
             let root = machine.pop()?;
-            let Machine { arena, storages, at, .. } = machine;
-            return Ok(Pickle { arena, root, storages, end: at });
+            let Machine { arena, storages, names, at, .. } = machine;
+            return Ok(Pickle { arena, root, storages, names, end: at });
         }
         machine.step(opcode, at)?;
     }
@@ -246,35 +250,36 @@ impl Machine<'_> {
             // Memo: PUT, BINPUT, LONG_BINPUT, MEMOIZE, GET, BINGET, LONG_BINGET
             b'p' => {
                 let text = self.line()?;
-                let place = self.parse(text)?;
-                self.remember(place)
+                let index = self.parse(text)?;
+                self.remember(index)
             }
             b'q' => {
-                let [place] = self.take()?;
-                self.remember(place.into())
+                let [index] = self.take()?;
+                self.remember(index.into())
             }
             b'r' => {
-                let place = u32::from_le_bytes(self.take()?);
-                self.remember(place)
+                let index = u32::from_le_bytes(self.take()?);
+                self.remember(index)
             }
             0x94 => self.remember(self.memo.len() as u32),
             b'g' => {
                 let text = self.line()?;
-                let place = self.parse(text)?;
-                self.recall(place)
+                let index = self.parse(text)?;
+                self.recall(index)
             }
             b'h' => {
-                let [place] = self.take()?;
-                self.recall(place.into())
+                let [index] = self.take()?;
+                self.recall(index.into())
             }
             b'j' => {
-                let place = u32::from_le_bytes(self.take()?);
-                self.recall(place)
+                let index = u32::from_le_bytes(self.take()?);
+                self.recall(index)
             }
             // GLOBAL, STACK_GLOBAL
             b'c' => {
                 let (module, name) = (self.line()?, self.line()?);
-                let node = global(module, name, at)?;
+                let (module, name) = (module.to_owned(), name.to_owned());
+                let node = self.global(&module, &name, at)?;
                 self.push(node)
             }
             0x93 => {
@@ -282,10 +287,38 @@ impl Machine<'_> {
                 self.spend(self.arena.length(module) + self.arena.length(name))?;
                 let text = |id| self.arena.text(id, self.file);
                 let (Some(module), Some(name)) = (text(module), text(name)) else {
-                    return Err(self.error("names a global by something that is no string"));
+                    return Err(self.error("names a global by something that is not a string"));
                 };
-                let node = global(module, name, at)?;
+                let (module, name) = (module.to_owned(), name.to_owned());
+                let node = self.global(&module, &name, at)?;
                 self.push(node)
+            }
+            // INST, OBJ, NEWOBJ, NEWOBJ_EX
+            b'i' => {
+                let (module, name) = (self.line()?.to_owned(), self.line()?.to_owned());
+                let class = self.global(&module, &name, at)?;
+                let (class, arguments) = (self.add(class)?, self.pop_to_mark()?);
+                let arguments = self.add(Node::Tuple(arguments))?;
+                let id = self.new_object(class, arguments)?;
+                self.push_id(id)
+            }
+            b'o' => {
+                let mut arguments = self.pop_to_mark()?.into_iter();
+                let class = arguments.next().ok_or_else(|| self.error("makes an object without a class"))?;
+                let arguments = self.add(Node::Tuple(arguments.collect()))?;
+                let id = self.new_object(class, arguments)?;
+                self.push_id(id)
+            }
+            0x81 => {
+                let (arguments, class) = (self.pop()?, self.pop()?);
+                let id = self.new_object(class, arguments)?;
+                self.push_id(id)
+            }
+            0x92 => {
+                let (keywords, arguments, class) = (self.pop()?, self.pop()?, self.pop()?);
+                let id = self.new_object(class, arguments)?;
+                self.fill(id, &[keywords])?;
+                self.push_id(id)
             }
             // REDUCE, BUILD, BINPERSID
             b'R' => {
@@ -313,30 +346,36 @@ impl Machine<'_> {
         }
     }
 
-    /// A storage named by a persistent id: `('storage', type, key, place, elements[, view])`.
+    /// A storage named by a persistent id: `('storage', type, key, device, elements[, view])`.
     fn persistent(&mut self, id: Id) -> Result<Node, WeightsError> {
         let bad =
-            |machine: &Self| machine.error("refers to something outside it that is no storage of torch");
+            |machine: &Self| machine.error("refers to something outside it that is not a storage of torch");
         let items = self.arena.items(id).ok_or_else(|| bad(self))?;
         let (&[kind, class, key, _, elements], rest) = items.split_first_chunk().ok_or_else(|| bad(self))?;
         let view = rest.first().copied().filter(|&view| !matches!(self.arena.get(view), Node::None));
         let (kind_length, key_length) = (self.arena.length(kind), self.arena.length(key));
         self.spend(kind_length + key_length)?;
         let text = |id| self.arena.text(id, self.file);
-        let (Some("storage"), Node::Global(Global::Storage(dtype)), Some(key), Some(elements)) =
+        let (Some("storage"), Node::Global(class), Some(key), Some(elements)) =
             (text(kind), self.arena.get(class), text(key), self.arena.size(elements))
         else {
             return Err(bad(self));
         };
-        let storage = StorageRef { dtype: *dtype, key: key.to_owned(), elements };
+        let dtype = match *class {
+            Global::Storage(dtype) => dtype,
+            // Its length is in bytes.
+            Global::UntypedStorage => DType::U8,
+            _ => return Err(bad(self)),
+        };
+        let storage = StorageRef { dtype, key: key.to_owned(), elements };
         // Old files name a part of a storage: its key, first element and length.
         let offset = match view.map(|view| self.arena.items(view)) {
             None => 0,
             Some(Some(&[_, offset, _])) => self.arena.size(offset).ok_or_else(|| bad(self))?,
             Some(_) => return Err(bad(self)),
         };
-        let place = match self.storage_of_key.get(key) {
-            Some(&place) if self.storages[place] == storage => place,
+        let index = match self.storage_of_key.get(key) {
+            Some(&index) if self.storages[index] == storage => index,
             Some(_) => return Err(self.error(format!("describes storage `{key}` in two ways"))),
             None => {
                 self.storage_of_key.insert(key.to_owned(), self.storages.len());
@@ -344,7 +383,29 @@ impl Machine<'_> {
                 self.storages.len() - 1
             }
         };
-        Ok(Node::Storage(place, offset))
+        Ok(Node::Storage(index, offset))
+    }
+
+    /// What a global stands for: nothing is looked up or imported.
+    fn global(&mut self, module: &str, name: &str, at: usize) -> Result<Node, WeightsError> {
+        if let Some(known) = Global::find(module, name) {
+            return Ok(Node::Global(known));
+        }
+        let full = format!("{module}.{name}");
+        if reaches_outside(module, name) {
+            return Err(WeightsError::Refused { global: full, at });
+        }
+        Ok(Node::Foreign(self.name(full)))
+    }
+
+    /// Index of a name in the list of those that are not known here.
+    pub(super) fn name(&mut self, name: String) -> u32 {
+        let next = self.names.len() as u32;
+        let names = &mut self.names;
+        *self.index_of_name.entry(name).or_insert_with_key(|name| {
+            names.push(name.clone());
+            next
+        })
     }
 
     pub(super) fn error(&self, reason: impl Into<String>) -> WeightsError {
@@ -377,7 +438,7 @@ impl Machine<'_> {
         Ok(())
     }
 
-    fn push(&mut self, node: Node) -> Result<(), WeightsError> {
+    pub(super) fn push(&mut self, node: Node) -> Result<(), WeightsError> {
         let id = self.add(node)?;
         self.push_id(id)
     }
@@ -420,7 +481,8 @@ impl Machine<'_> {
                 list.extend(items);
                 Ok(())
             }
-            _ => Err(self.error("appends to something that is no list")),
+            Node::Object(_) => self.fill(target, items),
+            _ => Err(self.error("appends to something that is not a list")),
         }
     }
 
@@ -431,135 +493,24 @@ impl Machine<'_> {
                 dict.extend(pairs);
                 Ok(())
             }
-            _ => Err(self.error("sets an entry of something that is no dictionary")),
+            Node::Object(_) => {
+                let parts: Vec<Id> = pairs.iter().flat_map(|&(key, value)| [key, value]).collect();
+                self.fill(target, &parts)
+            }
+            _ => Err(self.error("sets an entry of something that is not a dictionary")),
         }
     }
 
-    fn remember(&mut self, place: u32) -> Result<(), WeightsError> {
+    fn remember(&mut self, index: u32) -> Result<(), WeightsError> {
         self.check_room(self.memo.len())?;
         let top = self.top()?;
-        self.memo.insert(place, top);
+        self.memo.insert(index, top);
         Ok(())
     }
 
-    fn recall(&mut self, place: u32) -> Result<(), WeightsError> {
-        let id = self.memo.get(&place).copied();
-        let id = id.ok_or_else(|| self.error(format!("recalls value {place}, which was never kept")))?;
+    fn recall(&mut self, index: u32) -> Result<(), WeightsError> {
+        let id = self.memo.get(&index).copied();
+        let id = id.ok_or_else(|| self.error(format!("recalls value {index}, which was never kept")))?;
         self.push_id(id)
     }
-
-    fn push_long(&mut self, length: usize) -> Result<(), WeightsError> {
-        if length > MAX_LONG {
-            return Err(self.error(format!("has a number of {length} bytes")));
-        }
-        let bytes = self.bytes(length)?;
-        let node = if length <= 8 {
-            let sign = bytes.last().is_some_and(|top| top & 0x80 != 0);
-            let mut padded = [if sign { 0xff } else { 0 }; 8];
-            padded[..length].copy_from_slice(bytes);
-            Node::Int(i64::from_le_bytes(padded))
-        } else {
-            Node::LongInt(bytes.into())
-        };
-        self.push(node)
-    }
-
-    fn push_bytes(&mut self, length: usize) -> Result<(), WeightsError> {
-        self.bytes(length)?;
-        self.push(Node::Bytes(self.at - length..self.at))
-    }
-
-    fn push_text(&mut self, length: usize) -> Result<(), WeightsError> {
-        let bytes = self.bytes(length)?;
-        // Lone surrogates are the only way in which a pickled string is not UTF-8; no name of a tensor has them.
-        let text = String::from_utf8_lossy(bytes).into();
-        self.push(Node::Text(text))
-    }
-
-    /// A string of protocol 0 in Python's quotes.
-    fn quoted(&mut self) -> Result<Node, WeightsError> {
-        let start = self.at;
-        let line = self.line()?;
-        let quote = line.chars().next().filter(|c| matches!(c, '\'' | '"'));
-        let inside = quote.and_then(|quote| line[1..].strip_suffix(quote));
-        let inside = inside.ok_or_else(|| self.error("has a string without quotes"))?;
-        if !inside.contains('\\') {
-            return Ok(Node::Bytes(start + 1..start + 1 + inside.len()));
-        }
-        let mut decoded = Vec::with_capacity(inside.len());
-        let mut rest = inside.bytes();
-        while let Some(byte) = rest.next() {
-            if byte != b'\\' {
-                decoded.push(byte);
-                continue;
-            }
-            let escaped = match rest.next() {
-                Some(b'n') => b'\n',
-                Some(b'r') => b'\r',
-                Some(b't') => b'\t',
-                Some(b'x') => {
-                    let digits = [rest.next(), rest.next()];
-                    let hex = digits.map(|d| d.and_then(|d| char::from(d).to_digit(16)));
-                    match hex {
-                        [Some(high), Some(low)] => (high * 16 + low) as u8,
-                        _ => return Err(self.error("has a string with a damaged escape")),
-                    }
-                }
-                Some(other @ (b'\\' | b'\'' | b'"')) => other,
-                _ => return Err(self.error("has a string with an unknown escape")),
-            };
-            decoded.push(escaped);
-        }
-        Ok(Node::OwnedBytes(decoded.into()))
-    }
-
-    fn bytes(&mut self, length: usize) -> Result<&[u8], WeightsError> {
-        let end = self.at.checked_add(length).filter(|&end| end <= self.file.len());
-        let Some(end) = end else {
-            let left = self.file.len() - self.at;
-            return Err(
-                self.error(format!("wants {length} more bytes where {left} are left: it is cut short"))
-            );
-        };
-        let bytes = &self.file[self.at..end];
-        self.at = end;
-        Ok(bytes)
-    }
-
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], WeightsError> {
-        let bytes = self.bytes(N)?;
-        Ok(std::array::from_fn(|i| bytes[i]))
-    }
-
-    fn length4(&mut self) -> Result<usize, WeightsError> {
-        Ok(u32::from_le_bytes(self.take()?) as usize)
-    }
-
-    fn length8(&mut self) -> Result<usize, WeightsError> {
-        let length = u64::from_le_bytes(self.take()?);
-        usize::try_from(length).map_err(|_| self.error(format!("wants {length} bytes")))
-    }
-}
-
-impl<'a> Machine<'a> {
-    /// The text up to the end of the line.
-    fn line(&mut self) -> Result<&'a str, WeightsError> {
-        let rest = &self.file[self.at..];
-        let length = rest.iter().position(|&byte| byte == b'\n');
-        let length = length.ok_or_else(|| self.error("has a line without an end: it is cut short"))?;
-        let text = std::str::from_utf8(&rest[..length]);
-        let text = text.map_err(|_| self.error("has a line that is no text"))?;
-        self.at += length + 1;
-        Ok(text)
-    }
-
-    fn parse<T: std::str::FromStr>(&self, text: &str) -> Result<T, WeightsError> {
-        text.trim().parse().map_err(|_| self.error("has a line that is no number"))
-    }
-}
-
-fn global(module: &str, name: &str, at: usize) -> Result<Node, WeightsError> {
-    Global::find(module, name)
-        .map(Node::Global)
-        .ok_or_else(|| WeightsError::Refused { global: format!("{module}.{name}"), at })
 }

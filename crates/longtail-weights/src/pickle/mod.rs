@@ -2,8 +2,9 @@
 
 mod calls;
 mod globals;
+mod input;
 mod machine;
 mod value;
 
-pub use machine::{Pickle, read};
-pub use value::{Arena, Array, Data, Id, Node};
+pub(crate) use machine::{Pickle, read};
+pub(crate) use value::{Arena, Array, Data, Id, Node};

@@ -1,4 +1,4 @@
-//! Values of a pickle, in an arena: containers hold places, so that a list that contains itself, or one shared a
+//! Values of a pickle, in an arena: containers hold indices, so that a list that contains itself, or one shared a
 //! million times, costs what its bytes cost.
 
 use std::{ops::Range, sync::Arc};
@@ -12,13 +12,13 @@ const MAX_NODES: usize = 4_000_000;
 /// Most sides of a tensor.
 const MAX_RANK: usize = 32;
 
-/// Place of a value.
+/// Index of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Id(u32);
+pub(crate) struct Id(u32);
 
 /// A value.
 #[derive(Debug)]
-pub enum Node {
+pub(crate) enum Node {
     /// `None`.
     None,
     /// A truth value.
@@ -45,7 +45,11 @@ pub enum Node {
     Set(Vec<Id>),
     /// One of the functions and types that files of weights name.
     Global(Global),
-    /// A storage of the file, by its place in the list of storages.
+    /// Any other function or type, by its index in the list of names.
+    Foreign(u32),
+    /// What such a function or type would have made.
+    Object(Box<Object>),
+    /// A storage of the file, by its index in the list of storages, and the first element.
     Storage(usize, usize),
     /// A tensor in a storage.
     Tensor(Box<TensorView>),
@@ -55,44 +59,55 @@ pub enum Node {
     Array(Option<Box<Array>>),
 }
 
+/// An object of Python code: not made, only what it would have been made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Object {
+    /// Its class, or the function that would have made it, as an index in the list of names.
+    pub(crate) class: u32,
+    /// Arguments, state and entries.
+    pub(crate) parts: Vec<Id>,
+}
+
 /// A tensor of torch before its storage is found.
 #[derive(Debug, Clone)]
-pub struct TensorView {
-    /// Place in the list of storages.
-    pub storage: usize,
+pub(crate) struct TensorView {
+    /// Elements, where the storage does not tell.
+    pub(crate) dtype: Option<DType>,
+    /// Index in the list of storages.
+    pub(crate) storage: usize,
     /// First element.
-    pub offset: usize,
+    pub(crate) offset: usize,
     /// Sides.
-    pub shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// Strides in elements.
-    pub strides: Vec<usize>,
+    pub(crate) strides: Vec<usize>,
 }
 
 /// Type of a numpy array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NumpyType {
+pub(crate) struct NumpyType {
     /// Elements.
-    pub dtype: DType,
+    pub(crate) dtype: DType,
     /// Whether the most significant byte comes first.
-    pub big_endian: bool,
+    pub(crate) big_endian: bool,
 }
 
 /// A numpy array.
 #[derive(Debug, Clone)]
-pub struct Array {
+pub(crate) struct Array {
     /// Elements.
-    pub dtype: DType,
+    pub(crate) dtype: DType,
     /// Sides.
-    pub shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// Whether columns come first.
-    pub fortran: bool,
+    pub(crate) fortran: bool,
     /// The elements' bytes.
-    pub data: Data,
+    pub(crate) data: Data,
 }
 
 /// Bytes of an array: a range of the file, or a decoded string.
 #[derive(Debug, Clone)]
-pub enum Data {
+pub(crate) enum Data {
     /// In the file.
     File(Range<usize>),
     /// Decoded.
@@ -101,13 +116,20 @@ pub enum Data {
 
 /// All values of a pickle.
 #[derive(Debug, Default)]
-pub struct Arena {
+pub(crate) struct Arena {
     nodes: Vec<Node>,
+}
+
+impl Id {
+    /// As a number below [`Arena::len`].
+    pub(crate) fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 impl Arena {
     /// Adds a value.
-    pub fn add(&mut self, node: Node, at: usize) -> Result<Id, WeightsError> {
+    pub(crate) fn add(&mut self, node: Node, at: usize) -> Result<Id, WeightsError> {
         if self.nodes.len() == MAX_NODES {
             let reason = format!("holds more than {MAX_NODES} values");
             return Err(WeightsError::Pickle { at, reason });
@@ -117,17 +139,22 @@ impl Arena {
     }
 
     /// The value.
-    pub fn get(&self, id: Id) -> &Node {
+    pub(crate) fn get(&self, id: Id) -> &Node {
         &self.nodes[id.0 as usize]
     }
 
     /// The value, to be filled.
-    pub fn get_mut(&mut self, id: Id) -> &mut Node {
+    pub(crate) fn get_mut(&mut self, id: Id) -> &mut Node {
         &mut self.nodes[id.0 as usize]
     }
 
+    /// Number of values.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// A number that cannot be negative: a side, a stride, an offset.
-    pub fn size(&self, id: Id) -> Option<usize> {
+    pub(crate) fn size(&self, id: Id) -> Option<usize> {
         match self.get(id) {
             Node::Int(value) => usize::try_from(*value).ok(),
             _ => None,
@@ -135,7 +162,7 @@ impl Arena {
     }
 
     /// Items of a tuple or list.
-    pub fn items(&self, id: Id) -> Option<&[Id]> {
+    pub(crate) fn items(&self, id: Id) -> Option<&[Id]> {
         match self.get(id) {
             Node::Tuple(items) | Node::List(items) => Some(items),
             _ => None,
@@ -143,13 +170,13 @@ impl Arena {
     }
 
     /// The sides or strides of a tensor.
-    pub fn sizes(&self, id: Id) -> Option<Vec<usize>> {
+    pub(crate) fn sizes(&self, id: Id) -> Option<Vec<usize>> {
         let items = self.items(id).filter(|items| items.len() <= MAX_RANK)?;
         items.iter().map(|&item| self.size(item)).collect()
     }
 
     /// Bytes of a string.
-    pub fn length(&self, id: Id) -> usize {
+    pub(crate) fn length(&self, id: Id) -> usize {
         match self.get(id) {
             Node::Text(text) => text.len(),
             Node::Bytes(range) => range.len(),
@@ -159,7 +186,7 @@ impl Arena {
     }
 
     /// A string; those of Python 2 are bytes.
-    pub fn text<'a>(&'a self, id: Id, file: &'a [u8]) -> Option<&'a str> {
+    pub(crate) fn text<'a>(&'a self, id: Id, file: &'a [u8]) -> Option<&'a str> {
         match self.get(id) {
             Node::Text(text) => Some(text),
             Node::Bytes(range) => std::str::from_utf8(&file[range.clone()]).ok(),

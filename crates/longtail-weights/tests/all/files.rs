@@ -7,18 +7,12 @@ use longtail_weights::{Format, WeightFile, WeightsError};
 use proptest::prelude::*;
 use serde::Deserialize;
 
+use crate::{bytes, path};
+
 #[derive(Deserialize)]
 struct Expected {
     shape: Vec<usize>,
     values: Vec<f64>,
-}
-
-fn path(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-fn bytes(name: &str) -> Vec<u8> {
-    std::fs::read(path(name)).unwrap()
 }
 
 fn assert_holds_everything(file: &WeightFile) {
@@ -86,7 +80,6 @@ fn what_asks_for_code_is_refused_by_name() {
         ("malicious.pth", "posix.system"),
         ("malicious_legacy.pth", "posix.system"),
         ("malicious.pkl", "posix.system"),
-        ("class.pth", "__main__.Hook"),
     ] {
         let error = WeightFile::read(&path(name)).unwrap_err().to_string();
         assert!(error.contains(asked) && error.contains(name) && error.contains("executed"), "{error}");
@@ -96,10 +89,10 @@ fn what_asks_for_code_is_refused_by_name() {
     for (pickle, asked) in [
         (&b"\x80\x02cos\nsystem\nX\x02\0\0\0ls\x85R."[..], "os.system"),
         (b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x011\x85R.", "builtins.eval"),
-        (b"\x80\x02(ios\nsystem\n.", "opcode 0x69"),
+        (b"\x80\x02(ios\nsystem\n.", "os.system"),
         (b"\x80\x02(cbuiltins\nexec\no.", "builtins.exec"),
         (b"\x80\x02\x82\x01.", "opcode 0x82"),
-        (b"\x80\x02]N\x81.", "opcode 0x81"),
+        (b"\x80\x02]N\x81.", "not a class"),
         (b"\x80\x02N}b.", "gives a state"),
         (b"\x80\x02ctorch\nFloatStorage\n)R.", "arguments"),
         (b"\x80\x02Pnobody\n.", "opcode 0x50"),
@@ -122,7 +115,8 @@ fn other_files_are_told_apart() {
         (b"<!DOCTYPE html>", "web page"),
         (b"\x89HDF\r\n\x1a\n", "HDF5"),
         (&tar, "tar archive"),
-        (b"something else", "no known format"),
+        (b"\x07\x01\x02\x03", "no known format"),
+        (b"something else", "text that begins with \"something else\""),
         (b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "without data.pkl"),
     ] {
         let error = WeightFile::parse(contents.to_vec()).unwrap_err().to_string();
@@ -203,9 +197,9 @@ proptest! {
     ) {
         let name = ["zip.pth", "legacy.pth", "plain.safetensors", "numpy2.pkl", "checkpoint.pth"][which];
         let mut damaged = bytes(name);
-        for (place, value) in changes {
+        for (index, value) in changes {
             let length = damaged.len();
-            damaged[place.index(length)] = value;
+            damaged[index.index(length)] = value;
         }
         if let Ok(file) = WeightFile::parse(damaged) {
             for named in &file.tensors {
