@@ -13,6 +13,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("longtail-draw", &[]),
         ("longtail-emoji", &["longtail-data"]),
         ("longtail-files", &[]),
+        ("longtail-mask", &[]),
         ("longtail-loss", &[]),
         ("longtail-weights", &[]),
         ("longtail-eval", &["longtail-data"]),
@@ -83,6 +84,7 @@ fn dependencies_point_one_way() {
                 "longtail-emoji",
                 "longtail-eval",
                 "longtail-files",
+                "longtail-mask",
                 "longtail-report",
                 "longtail-weights",
             ]
