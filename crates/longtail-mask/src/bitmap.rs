@@ -29,14 +29,19 @@ impl Rle {
                 at += BLOCK;
                 continue;
             }
-            let end = (at + BLOCK).min(bitmap.len());
-            for &byte in &bitmap[at..end] {
-                if (byte != 0) != (value != 0) {
-                    counts.push((at - start) as u32);
-                    start = at;
+            for word in bitmap[at..(at + BLOCK).min(bitmap.len())].chunks(8) {
+                if word.iter().all(|&byte| byte == value) {
+                    at += word.len();
+                    continue;
                 }
-                value = byte;
-                at += 1;
+                for &byte in word {
+                    if (byte != 0) != (value != 0) {
+                        counts.push((at - start) as u32);
+                        start = at;
+                    }
+                    value = byte;
+                    at += 1;
+                }
             }
         }
         counts.push((at - start) as u32);

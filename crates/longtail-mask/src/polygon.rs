@@ -34,17 +34,15 @@ impl Rle {
         }
         // Rounds towards 0, for negative coordinates too, as the reference does.
         let fine: Vec<[i64; 2]> = points.iter().map(|p| p.map(|v| (SCALE * v + 0.5) as i64)).collect();
-        let edges =
-            || fine.iter().zip(fine.iter().cycle().skip(1)).map(|(&from, &to)| Edge::new(from, to, size));
-        let crossings = edges().map(|edge| edge.crossings()).sum::<u64>();
+        let next = fine.iter().cycle().skip(1);
+        let edges = fine.iter().zip(next).map(|(&from, &to)| Edge::new(from, to, size));
+        let edges: Vec<Edge> = edges.filter(|edge| edge.crossings() > 0).collect();
+        let crossings = edges.iter().map(Edge::crossings).sum::<u64>();
         if crossings > MAX_CROSSINGS {
             let what = "crossings of a polygon with columns";
             return Err(MaskError::TooComplex { what, pieces: crossings, limit: MAX_CROSSINGS });
         }
-        let mut positions = Vec::with_capacity(crossings as usize);
-        edges().for_each(|edge| edge.cross(size, &mut positions));
-        positions.sort_unstable();
-        Ok(Self::from_toggles(size, cancelled(positions, size.pixels()).into_iter()))
+        Ok(Self::from_toggles(size, cancelled(crossed(&edges, size), size.pixels()).into_iter()))
     }
 
     /// A box x, y, width, height in pixels, rasterised as the polygon of its corners.
@@ -55,6 +53,43 @@ impl Rle {
         let (right, bottom) = (x + width, y + height);
         Self::from_polygon(size, &[x, y, x, bottom, right, bottom, right, y])
     }
+}
+
+/// Positions at which edges cross the middles of columns, sorted. Every column between the first and the last
+/// is crossed, as a closed line does not jump.
+fn crossed(edges: &[Edge], size: Size) -> Vec<u32> {
+    let first = edges.iter().map(|edge| edge.columns[0]).min().unwrap_or_default();
+    let end = edges.iter().map(|edge| edge.columns[1]).max().unwrap_or_default();
+    // How many more edges cross a column than the one before; then where each column's crossings begin.
+    let mut begin = vec![0_u32; (end - first) as usize + 1];
+    let mut crossings = 0;
+    for [from, to] in edges.iter().map(|edge| edge.columns.map(|column| (column - first) as usize)) {
+        begin[from] = begin[from].wrapping_add(1);
+        begin[to] = begin[to].wrapping_sub(1);
+        crossings += to - from;
+    }
+    let (mut count, mut sum) = (0_u32, 0);
+    for column in &mut begin {
+        count = count.wrapping_add(*column);
+        *column = sum;
+        sum += count;
+    }
+    let mut positions = vec![0; crossings];
+    let mut free = begin.clone();
+    for edge in edges {
+        edge.cross(size, |column, position| {
+            let index = &mut free[(column - first) as usize];
+            positions[*index as usize] = position;
+            *index += 1;
+        });
+    }
+    for column in begin.windows(2) {
+        match &mut positions[column[0] as usize..column[1] as usize] {
+            [a, b] => (*a, *b) = ((*a).min(*b), (*a).max(*b)),
+            more => more.sort_unstable(),
+        }
+    }
+    positions
 }
 
 /// Sorted positions of which two alike cancel; those at the end of the image change nothing.
@@ -114,8 +149,8 @@ impl Edge {
         (start as f64 + self.slope * step as f64 + 0.5) as i64
     }
 
-    /// Positions at which the columns are crossed.
-    fn cross(&self, size: Size, positions: &mut Vec<u32>) {
+    /// Gives each column it crosses, and the position.
+    fn cross(&self, size: Size, mut found: impl FnMut(i64, u32)) {
         let height = i64::from(size.height());
         for column in self.columns[0]..self.columns[1] {
             let left = 5 * column + 2;
@@ -128,7 +163,7 @@ impl Edge {
             };
             // (y + 0.5) / 5 - 0.5, rounded up.
             let row = (y + 2).div_euclid(5).clamp(0, height);
-            positions.push((column * height + row) as u32);
+            found(column, (column * height + row) as u32);
         }
     }
 
