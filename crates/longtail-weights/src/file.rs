@@ -4,11 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::WeightsError,
-    formats::{Kind, numpy_pickle, safetensors, torch_legacy, torch_zip},
-    tensor::Tensor,
-};
+use crate::{error::WeightsError, formats, tensor::Tensor};
 
 /// Format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +74,15 @@ pub struct WeightFile {
     pub skipped: Vec<Skipped>,
 }
 
+/// Whether a file lay in an archive: archives are not unpacked in archives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nesting {
+    /// It is what was given.
+    Outermost,
+    /// It lay in an archive.
+    Inside,
+}
+
 /// Groups that hold the weights, most telling first.
 const GROUPS: [&str; 7] = ["state_dict", "model", "model_state_dict", "module", "network", "weights", ""];
 /// What training in parallel, `torch.compile` and other wrappers put before every name.
@@ -103,24 +108,7 @@ impl WeightFile {
     /// # Errors
     /// As [`Self::read`].
     pub fn parse(bytes: Vec<u8>) -> Result<Self, WeightsError> {
-        Self::parse_as(bytes, false)
-    }
-
-    /// Reads a file that lay in an archive.
-    pub(crate) fn parse_inside(bytes: Vec<u8>) -> Result<Self, WeightsError> {
-        Self::parse_as(bytes, true)
-    }
-
-    fn parse_as(bytes: Vec<u8>, nested: bool) -> Result<Self, WeightsError> {
-        let mut file = match Kind::of(&bytes) {
-            Kind::Zip => torch_zip::parse(bytes, nested)?,
-            Kind::Safetensors => safetensors::parse(bytes)?,
-            Kind::Legacy => torch_legacy::parse(bytes)?,
-            Kind::Pickle => numpy_pickle::parse(bytes)?,
-            Kind::Unknown(found) => return Err(WeightsError::UnknownFormat { found }),
-        };
-        file.choose_group();
-        Ok(file)
+        formats::parse(bytes, Nesting::Outermost)
     }
 
     /// The weights, by name. What parallel training (`module.`), `torch.compile` (`_orig_mod.`) and a module around the
@@ -154,7 +142,7 @@ impl WeightFile {
         Ok(by_name)
     }
 
-    fn choose_group(&mut self) {
+    pub(crate) fn choose_group(&mut self) {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for named in self.tensors.iter().filter(|named| !is_of_training(&named.group)) {
             *counts.entry(&named.group).or_default() += 1;

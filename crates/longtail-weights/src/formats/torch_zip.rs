@@ -15,7 +15,7 @@ use zip::{CompressionMethod, ZipArchive};
 use crate::{
     collect::collect,
     error::WeightsError,
-    file::{Format, WeightFile},
+    file::{Format, Nesting, WeightFile},
     pickle,
     tensor::Bytes,
 };
@@ -27,16 +27,18 @@ const EXTENSIONS: [&str; 4] = [".pth", ".pt", ".safetensors", ".pkl"];
 
 type Archive<'a> = ZipArchive<Cursor<&'a [u8]>>;
 
-/// Reads the file; one that was `nested` in another archive is not unpacked again.
-pub(crate) fn parse(bytes: Vec<u8>, nested: bool) -> Result<WeightFile, WeightsError> {
+/// Reads the file; one that lay in another archive is not unpacked again.
+pub(crate) fn parse(bytes: Vec<u8>, nesting: Nesting) -> Result<WeightFile, WeightsError> {
     let file = Arc::new(bytes);
     let mut archive = ZipArchive::new(Cursor::new(file.as_slice())).map_err(damaged)?;
     let names = archive.file_names().map(|name| name.map(|name| name.into_owned()));
     let names = names.collect::<Result<Vec<String>, _>>().map_err(damaged)?;
     let Some(root) = names.iter().find_map(|name| name.strip_suffix("data.pkl")) else {
         let mut found = names.iter().filter(|name| EXTENSIONS.iter().any(|end| name.ends_with(end)));
-        return match (found.next(), found.next(), nested) {
-            (Some(name), None, false) => WeightFile::parse_inside(unpack(&mut archive, name)?),
+        return match (found.next(), found.next(), nesting) {
+            (Some(name), None, Nesting::Outermost) => {
+                super::parse(unpack(&mut archive, name)?, Nesting::Inside)
+            }
             _ => Err(WeightsError::UnknownFormat { found: other_archive(&names).into() }),
         };
     };
