@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use longtail_files::FileError;
+
 /// An error of writing, reading or importing a bank: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -18,7 +20,7 @@ pub enum BankError {
     },
     /// The folder holds no bank.
     #[error(
-        "{path} is no feature bank: it has no `bank.json`; make one with `longtail features extract` or `import`"
+        "{path} is not a feature bank: it has no `bank.json`; make one with `longtail features extract` or `import`"
     )]
     NoBank {
         /// The folder.
@@ -75,7 +77,7 @@ pub enum BankError {
         /// What is wrong.
         reason: String,
     },
-    /// A feature or another value is no number.
+    /// A feature or another value is not a number.
     #[error(
         "{what} of image {image_id}, RoI {row}, is {value}; the detector's weights or its input are not finite"
     )]
@@ -103,7 +105,7 @@ pub enum BankError {
         /// The value.
         value: f32,
     },
-    /// A label is no class.
+    /// A label is not a class.
     #[error(
         "RoI {row} of image {image_id} has label {label}, but the bank has {classes} classes: labels are 0 for background and \
          1 to {classes}"
@@ -162,5 +164,11 @@ impl BankError {
 
     pub(crate) fn shard(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
         Self::Shard { path: path.into(), reason: reason.into() }
+    }
+}
+
+impl From<FileError> for BankError {
+    fn from(FileError { action, path, source }: FileError) -> Self {
+        Self::Io { action, path, source }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::precision::Precision;
+use crate::{classes::ClassTable, precision::Precision};
 
 /// What the file says it is.
 pub const FORMAT: &str = "longtail feature bank";
@@ -39,19 +39,6 @@ impl FeatureLayer {
             Self::Hidden => "last hidden layer",
         }
     }
-}
-
-/// A class, by its place: label `c + 1` in the rows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Class {
-    /// The annotation file's category id.
-    pub category_id: i64,
-    /// Name.
-    pub name: String,
-    /// Training images that hold the class.
-    pub train_images: u64,
-    /// Training boxes of the class.
-    pub train_instances: u64,
 }
 
 /// How an image was prepared.
@@ -123,7 +110,7 @@ pub struct TruthFile {
 /// A shard of a bank.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardRecord {
-    /// Its place, from 0.
+    /// Its index, from 0.
     pub index: usize,
     /// File, relative to the header's folder.
     pub file: String,
@@ -159,7 +146,7 @@ pub struct Header {
     /// How features are stored.
     pub precision: Precision,
     /// Classes by label.
-    pub classes: Vec<Class>,
+    pub classes: ClassTable,
     /// Images of the training set that the classes were counted in.
     pub total_images: u64,
     /// SHA-256 of the detector's frozen weights: all but `layer` and what is above it, with the last hidden layer that the
@@ -197,7 +184,7 @@ pub struct Header {
 
 impl Header {
     /// A header with one plain view and one shard, to be filled in.
-    pub fn new(part: Part, width: usize, precision: Precision, classes: Vec<Class>, images: usize) -> Self {
+    pub fn new(part: Part, width: usize, precision: Precision, classes: ClassTable, images: usize) -> Self {
         Self {
             format: FORMAT.into(),
             version: VERSION,
@@ -231,7 +218,7 @@ impl Header {
         self.images.div_ceil(self.images_per_shard.max(1))
     }
 
-    /// Images of a shard, by place in the part.
+    /// Images of a shard, by index in the part.
     pub fn images_of(&self, shard: usize) -> std::ops::Range<usize> {
         let start = (shard * self.images_per_shard).min(self.images);
         start..(start + self.images_per_shard).min(self.images)
@@ -287,6 +274,14 @@ impl Header {
         ids.sort_unstable();
         if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(format!("`classes` names category id {} twice", pair[0]));
+        }
+        let counted =
+            |class: &&crate::classes::Class| class.train_images.and(class.train_instances).is_some();
+        if let Some(class) = self.classes.iter().find(|class| !counted(class)) {
+            return Err(format!(
+                "`classes` gives class `{}` no `train_images` or `train_instances`",
+                class.name
+            ));
         }
         if self.part == Part::Proposals && ![1, self.classes.len()].contains(&self.box_columns) {
             let (found, classes) = (self.box_columns, self.classes.len());

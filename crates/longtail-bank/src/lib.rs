@@ -6,20 +6,21 @@
 //!
 //! | module | purpose |
 //! | --- | --- |
+//! | [`classes`] | the classes by label, with how often the training set holds them |
 //! | [`header`] | `bank.json`: classes, settings, counts, checksums |
 //! | [`precision`] | features as f16, f32 or int8 with a scale a row |
 //! | [`rows`] | the RoIs of an image, as they are written |
 //! | [`shard`] | a file of RoIs: written, mapped, checked |
 //! | [`writer`] | a bank in the making: resumed after a kill, never half a shard |
 //! | [`reader`] | a finished bank: its images, its shards |
-//! | [`disk`] | files written by rename, space that is left |
+//! | [`disk`] | space that is left, sizes for people |
 //! | [`npy`] | arrays of `.npy`, `.npz` and safetensors files |
 //! | [`error`] | what can go wrong |
 //!
 //! ```
 //! use longtail_bank::{Bank, BankWriter, Class, Header, ImageRows, Part, Precision, View};
 //! # let folder = std::env::temp_dir().join(format!("longtail-bank-doc-{}", std::process::id()));
-//! let classes = vec![Class { category_id: 7, name: "cup".into(), train_images: 1, train_instances: 1 }];
+//! let classes = vec![Class::counted(7, "cup", 1, 1)].into();
 //! let header = Header::new(Part::Training, 2, Precision::F32, classes, 1);
 //! let mut writer = BankWriter::open(&folder, header)?;
 //! let rows = ImageRows {
@@ -40,6 +41,7 @@
 //! # Ok::<(), longtail_bank::BankError>(())
 //! ```
 
+pub mod classes;
 pub mod disk;
 pub mod error;
 pub mod header;
@@ -50,8 +52,9 @@ pub mod rows;
 pub mod shard;
 pub mod writer;
 
+pub use classes::{Class, ClassTable};
 pub use error::BankError;
-pub use header::{Class, Counts, FeatureLayer, Header, Part, RoiSampling, ShardRecord, TruthFile, View};
+pub use header::{Counts, FeatureLayer, Header, Part, RoiSampling, ShardRecord, TruthFile, View};
 pub use precision::Precision;
 pub use reader::{Bank, BankImage};
 pub use rows::ImageRows;

@@ -51,7 +51,7 @@ impl Array {
 /// Reads the arrays of a file by name. A `.npy` file has one, named by its stem.
 ///
 /// # Errors
-/// If the file cannot be read, is none of the three kinds, or holds what is no array of plain numbers.
+/// If the file cannot be read, is none of the three kinds, or holds what is not an array of plain numbers.
 pub fn read_arrays(path: &Path) -> Result<BTreeMap<String, Array>, BankError> {
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
     let refused = |reason: String| BankError::Array { path: path.to_owned(), reason };
@@ -81,7 +81,7 @@ pub fn read_arrays(path: &Path) -> Result<BTreeMap<String, Array>, BankError> {
         "safetensors" => {
             let bytes = read()?;
             let tensors = SafeTensors::deserialize(&bytes)
-                .map_err(|e| refused(format!("is no safetensors file: {e}")))?;
+                .map_err(|e| refused(format!("is not a safetensors file: {e}")))?;
             let mut arrays = BTreeMap::new();
             for (name, view) in tensors.iter() {
                 let kind = match view.dtype() {
@@ -110,7 +110,7 @@ pub fn read_arrays(path: &Path) -> Result<BTreeMap<String, Array>, BankError> {
 fn npy(bytes: &[u8]) -> Result<Array, String> {
     let cut = || "is cut short".to_owned();
     if !bytes.starts_with(b"\x93NUMPY") {
-        return Err("is no NumPy array".into());
+        return Err("is not a NumPy array".into());
     }
     let (length, start) = match bytes.get(6).ok_or_else(cut)? {
         1 => (
@@ -126,8 +126,8 @@ fn npy(bytes: &[u8]) -> Result<Array, String> {
     let end = start + length;
     let header = String::from_utf8_lossy(bytes.get(start..end).ok_or_else(cut)?).into_owned();
     let after = |key: &str| -> Result<&str, String> {
-        let place = header.find(key).ok_or_else(|| format!("has no {key} in its header"))?;
-        Ok(header[place + key.len()..].trim_start_matches([':', ' ']))
+        let index = header.find(key).ok_or_else(|| format!("has no {key} in its header"))?;
+        Ok(header[index + key.len()..].trim_start_matches([':', ' ']))
     };
     let descr = after("'descr'")?;
     let descr = descr.trim_start_matches('\'').split('\'').next().unwrap_or_default();
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_says_why() {
         for (bytes, part) in [
-            (b"PK".to_vec(), "no NumPy array"),
+            (b"PK".to_vec(), "not a NumPy array"),
             (file("<f4", "False", "(3,)", &[0; 8]), "2 values"),
             (file("<f4", "False", "(2,)", &[0; 7]), "cut short"),
             (file(">f4", "False", "(1,)", &[0; 4]), "big-endian"),

@@ -71,7 +71,7 @@ impl Bank {
         let mut ids: Vec<i64> = images.iter().map(|image| image.image_id).collect();
         ids.sort_unstable();
         if let Some(pair) = ids.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(BankError::Header { path, reason: format!("has image {} in two places", pair[0]) });
+            return Err(BankError::Header { path, reason: format!("has image {} twice", pair[0]) });
         }
         let checked = (0..shards).map(|_| AtomicBool::new(false)).collect();
         Ok(Self { folder: folder.to_owned(), header, images, checked })
@@ -142,12 +142,12 @@ fn finite(shard: &Shard, width: usize) -> Result<(), BankError> {
         let rows = first..(first + CHECK_ROWS).min(shard.len());
         let mut features = vec![0.0; rows.len() * width];
         shard.features(rows, &mut features);
-        // 0 · x is 0, or NaN where x is no number.
+        // 0 · x is 0, or NaN where x is not a number.
         if features.iter().map(|value| value * 0.0).sum::<f32>() == 0.0 {
             return None;
         }
-        let place = features.iter().position(|value| !value.is_finite())?;
-        Some((first + place / width, features[place]))
+        let index = features.iter().position(|value| !value.is_finite())?;
+        Some((first + index / width, features[index]))
     };
     let starts: Vec<usize> = (0..shard.len()).step_by(CHECK_ROWS).collect();
     match starts.into_par_iter().find_map_first(bad) {
@@ -166,7 +166,7 @@ fn images_of(shard: &Shard, index: usize, header: &Header) -> Result<Vec<BankIma
     for view in shard.images() {
         let labels = shard.labels(view.rows.clone());
         if let Some(label) = labels.iter().find(|label| **label as usize > header.classes.len()) {
-            return Err(format!("has label {label} in image {}, which is no class", view.image_id));
+            return Err(format!("has label {label} in image {}, which is not a class", view.image_id));
         }
         let foreground = labels.iter().take_while(|label| **label > 0).count();
         if header.part == Part::Training

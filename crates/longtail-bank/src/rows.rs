@@ -57,7 +57,7 @@ impl ImageRows {
     /// Refuses what cannot be kept in a bank of this header.
     ///
     /// # Errors
-    /// If arrays do not fit together, a label is no class, a value is not finite or too large for the precision, or
+    /// If arrays do not fit together, a label is not a class, a value is not finite or too large for the precision, or
     /// background comes before foreground.
     pub fn check(&self, header: &Header) -> Result<(), BankError> {
         let (image_id, rows, classes) = (self.image_id, self.len(), header.classes.len());
@@ -84,16 +84,16 @@ impl ImageRows {
             ("a regressed box", &self.regressed, header.box_columns * 4),
             ("an IoU", &self.ious, 1),
         ] {
-            if let Some(place) = values.iter().position(|value| !value.is_finite()) {
-                let (row, value) = (place / width.max(1), values[place]);
+            if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+                let (row, value) = (index / width.max(1), values[index]);
                 return Err(BankError::NotFinite { what, image_id, row, value });
             }
         }
         if header.precision == Precision::F16
-            && let Some(place) = self.features.iter().position(|value| value.abs() > F16_MAX)
+            && let Some(index) = self.features.iter().position(|value| value.abs() > F16_MAX)
         {
-            let (row, column) = (place / header.width, place % header.width);
-            return Err(BankError::Overflow { image_id, row, column, value: self.features[place] });
+            let (row, column) = (index / header.width, index % header.width);
+            return Err(BankError::Overflow { image_id, row, column, value: self.features[index] });
         }
         Ok(())
     }

@@ -12,14 +12,13 @@
 //! | `image_ids`, `views` | `[R]` | I64, I32 | of each row |
 //! | `images` | `[I, 9]` | I64 | image id, view, first row, height, width; foreground found, kept; background found, kept |
 
-use std::{collections::HashMap, fs::File, io::Write, ops::Range, path::Path};
+use std::{collections::HashMap, fs::File, ops::Range, path::Path};
 
 use memmap2::Mmap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    disk::write_by_rename,
     error::BankError,
     header::{Counts, Header, Part, ShardRecord},
     precision::{Precision, decode, encode},
@@ -124,7 +123,7 @@ pub(crate) fn write(
         .map_err(refused)?;
     let metadata = HashMap::from([("longtail".to_owned(), format!("feature bank shard {index}"))]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(refused)?;
-    write_by_rename(&path, |out| out.write_all(&bytes))?;
+    longtail_files::write_bytes(&path, &bytes)?;
     Ok(ShardRecord {
         index,
         file,
@@ -259,22 +258,22 @@ impl Shard {
         let scales: Vec<f32> = self
             .scales
             .as_ref()
-            .map(|place| floats(&self.map[place.clone()], rows.clone()))
+            .map(|range| floats(&self.map[range.clone()], rows.clone()))
             .unwrap_or_default();
-        let place = self.features.start + rows.start * bytes..self.features.start + rows.end * bytes;
-        decode(self.precision, &self.map[place], &scales, self.width, target);
+        let bytes_of = self.features.start + rows.start * bytes..self.features.start + rows.end * bytes;
+        decode(self.precision, &self.map[bytes_of], &scales, self.width, target);
     }
 
     /// Labels of rows; none in a proposals part.
     pub fn labels(&self, rows: Range<usize>) -> Vec<u32> {
-        let Some(place) = &self.labels else { return Vec::new() };
-        let bytes = &self.map[place.start + 4 * rows.start..place.start + 4 * rows.end];
+        let Some(range) = &self.labels else { return Vec::new() };
+        let bytes = &self.map[range.start + 4 * rows.start..range.start + 4 * rows.end];
         bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
     }
 
     /// IoU of rows with the ground truth; none in a proposals part.
     pub fn ious(&self, rows: Range<usize>) -> Vec<f32> {
-        self.ious.as_ref().map(|place| floats(&self.map[place.clone()], rows)).unwrap_or_default()
+        self.ious.as_ref().map(|range| floats(&self.map[range.clone()], rows)).unwrap_or_default()
     }
 
     /// Boxes of rows, `[rows × 4]`.
@@ -286,14 +285,14 @@ impl Shard {
     pub fn regressed(&self, rows: Range<usize>) -> Vec<f32> {
         let width = 4 * self.box_columns;
         let range = width * rows.start..width * rows.end;
-        self.regressed.as_ref().map(|place| floats(&self.map[place.clone()], range)).unwrap_or_default()
+        self.regressed.as_ref().map(|bytes| floats(&self.map[bytes.clone()], range)).unwrap_or_default()
     }
 
     /// Stage-1 logits of rows, `[rows × K]`; none if they are not stored.
     pub fn logits(&self, rows: Range<usize>) -> Vec<f32> {
-        let Some(place) = &self.logits else { return Vec::new() };
+        let Some(range) = &self.logits else { return Vec::new() };
         let width = 2 * self.logit_columns;
-        let bytes = &self.map[place.start + width * rows.start..place.start + width * rows.end];
+        let bytes = &self.map[range.start + width * rows.start..range.start + width * rows.end];
         let mut logits = vec![0.0; rows.len() * self.logit_columns];
         decode(Precision::F16, bytes, &[], self.logit_columns, &mut logits);
         logits
@@ -314,9 +313,9 @@ fn images(bytes: &[u8], rows: usize, header: &Header) -> Result<Vec<ShardImage>,
         .collect();
     let table: Vec<&[i64]> = values.chunks_exact(IMAGE_COLUMNS).collect();
     let mut images = Vec::with_capacity(table.len());
-    for (place, row) in table.iter().enumerate() {
-        let next = table.get(place + 1).map_or(rows as i64, |next| next[2]);
-        let first = if place == 0 { 0 } else { row[2] };
+    for (index, row) in table.iter().enumerate() {
+        let next = table.get(index + 1).map_or(rows as i64, |next| next[2]);
+        let first = if index == 0 { 0 } else { row[2] };
         let bad = |what: &str| Err(format!("is damaged: image {} has {what}", row[0]));
         if row[2] != first || next < first || next > rows as i64 {
             return bad("rows that do not follow one another");

@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use longtail_files::{remove_leftovers, write_bytes};
 use rayon::prelude::*;
 
 use crate::{
-    disk::{remove_temporary, write_by_rename},
     error::BankError,
     header::{Header, ShardRecord},
     rows::ImageRows,
@@ -64,10 +64,10 @@ impl BankWriter {
                 remove_journal(folder)?;
                 return Err(BankError::Exists { path: folder.to_owned() });
             }
-            remove_temporary(folder, is_ours)?;
+            remove_leftovers(folder, is_ours)?;
             done = finished(folder, done.len())?;
         } else {
-            remove_temporary(folder, is_ours)?;
+            remove_leftovers(folder, is_ours)?;
             // A list without its header speaks of shards of who knows which settings.
             remove_journal(folder)?;
             write_json(&path, &header)?;
@@ -96,8 +96,7 @@ impl BankWriter {
         images.par_iter().map(|image| image.check(&self.header)).collect::<Result<Vec<()>, _>>()?;
         let record = shard::write(&self.folder, &self.header, index, images)?;
         let journal = self.folder.join(JOURNAL);
-        let mut line = serde_json::to_string(&record).unwrap_or_default();
-        line.push('\n');
+        let line = to_line(&record)?;
         OpenOptions::new()
             .create(true)
             .append(true)
@@ -126,7 +125,7 @@ impl BankWriter {
             header.counts += record.counts;
         }
         write_json(&self.folder.join(HEADER), &header)?;
-        // The header lists the shards now; a journal that cannot be removed is no harm.
+        // The header lists the shards now; a journal that cannot be removed does no harm.
         let _ = fs::remove_file(self.folder.join(JOURNAL));
         Ok(header)
     }
@@ -140,17 +139,27 @@ fn is_ours(name: &str) -> bool {
 }
 
 fn write_json(path: &Path, header: &Header) -> Result<(), BankError> {
-    let mut json = serde_json::to_vec_pretty(header).unwrap_or_default();
+    let unwritable = |e: serde_json::Error| BankError::Header {
+        path: path.to_owned(),
+        reason: format!("cannot be written: {e}"),
+    };
+    let mut json = serde_json::to_vec_pretty(header).map_err(unwritable)?;
     json.push(b'\n');
-    write_by_rename(path, |file| file.write_all(&json))
+    Ok(write_bytes(path, &json)?)
+}
+
+/// A shard's line of the journal.
+fn to_line(record: &ShardRecord) -> Result<String, BankError> {
+    let json = serde_json::to_string(record);
+    json.map(|json| json + "\n").map_err(|e| BankError::shard(&record.file, format!("cannot be listed: {e}")))
 }
 
 /// Reads and checks a header.
 pub(crate) fn read_header(path: &Path) -> Result<Header, BankError> {
     let text = fs::read(path).map_err(BankError::io("read", path))?;
     let refused = |reason: String| BankError::Header { path: path.to_owned(), reason };
-    let header: Header =
-        serde_json::from_slice(&text).map_err(|e| refused(format!("is no header of a feature bank: {e}")))?;
+    let header: Header = serde_json::from_slice(&text)
+        .map_err(|e| refused(format!("is not the header of a feature bank: {e}")))?;
     header.check().map_err(refused)?;
     Ok(header)
 }
@@ -194,12 +203,8 @@ fn finished(folder: &Path, shards: usize) -> Result<Vec<Option<ShardRecord>>, Ba
     }
     if !text.is_empty() && !text.ends_with('\n') {
         // So that the next line begins a line.
-        let whole: String = done.iter().flatten().fold(String::new(), |mut text, record| {
-            text.push_str(&serde_json::to_string(record).unwrap_or_default());
-            text.push('\n');
-            text
-        });
-        write_by_rename(&path, |file| file.write_all(whole.as_bytes()))?;
+        let whole: String = done.iter().flatten().map(to_line).collect::<Result<_, _>>()?;
+        write_bytes(&path, whole.as_bytes())?;
     }
     Ok(done)
 }

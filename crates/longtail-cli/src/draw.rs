@@ -13,7 +13,7 @@ use embedded_graphics::{
     text::{Baseline, Text},
 };
 use longtail_data::RgbImage;
-use longtail_train::run_folder::write_atomically;
+use longtail_run::write_atomically;
 
 /// A box with its text.
 #[derive(Debug, Clone, PartialEq)]

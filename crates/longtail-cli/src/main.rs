@@ -14,6 +14,7 @@ mod tables;
 use std::process::ExitCode;
 
 use clap::Parser;
+use longtail_head::HeadError;
 use longtail_train::TrainError;
 
 use crate::{args::Arguments, printer::Printer};
@@ -40,10 +41,8 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             printer.error(&error);
-            let interrupted = matches!(
-                error.downcast_ref::<TrainError>(),
-                Some(TrainError::Interrupted { .. } | TrainError::Stopped { .. })
-            );
+            let interrupted = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_interruption)
+                || error.downcast_ref::<HeadError>().is_some_and(HeadError::is_interruption);
             ExitCode::from(if interrupted { 130 } else { 2 })
         }
     }

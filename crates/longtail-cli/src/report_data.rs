@@ -2,18 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use longtail_bank::{Class, ClassTable};
 use longtail_data::{Annotation, FrequencyGroup};
 use longtail_eval::{Detection, Scoring, look_alikes, read_detections};
 use longtail_loss::{Background, LossConfig};
 use longtail_report::{
     Cell, Curve, DrawnBox, Gallery, GalleryImage, LookAlikePair, Method, Panel, ReportData, TruthName, spread,
 };
-use longtail_train::{
-    Observer, Recipe, Results,
-    data::{Class, Validation},
-    metrics::{MetricsLog, Record},
-    results::ClassifierResult,
-};
+use longtail_run::{ClassifierResult, MetricsLog, Observer, Record, Results};
+use longtail_train::{Recipe, data::Validation};
 
 use crate::draw::encode_png;
 
@@ -36,7 +33,7 @@ pub fn of_run(run: &Path, pictures: bool, observer: &mut dyn Observer) -> anyhow
         facts: facts(&results),
         truths: truths(&results),
         methods: results.classifiers.iter().map(method).collect(),
-        train_images: results.classes.iter().map(|c| (c.category_id, c.train_images)).collect(),
+        train_images: train_images(&results.classes),
         compared,
         ..ReportData::default()
     };
@@ -116,6 +113,11 @@ fn step_times(records: &[Record]) -> Vec<(String, String)> {
         (format!("step of stage {name}"), text)
     };
     stages.into_iter().zip(counts).map(fact).collect()
+}
+
+/// Training images of each class by its category id.
+pub fn train_images(classes: &ClassTable) -> BTreeMap<i64, u64> {
+    classes.iter().map(|c| (c.category_id, c.train_images.unwrap_or_default())).collect()
 }
 
 /// A classifier as tables and pages show it.
@@ -234,6 +236,7 @@ fn pictures_of(
     let Some(last) = validation.truths.last() else { return Ok(()) };
     let truth = &last.annotations;
     let classes: BTreeMap<i64, &Class> = results.classes.iter().map(|c| (c.category_id, c)).collect();
+    let group = |id: i64| classes.get(&id).and_then(|c| c.train_images).map(FrequencyGroup::from_image_count);
     let mut detections = Vec::new();
     for place in [from, to] {
         let result = &results.classifiers[place];
@@ -241,7 +244,10 @@ fn pictures_of(
         let named = |id: i64| {
             classes.get(&id).map_or_else(
                 || id.to_string(),
-                |c| format!("{} ({}, {})", c.name, c.frequency.letter(), c.train_images),
+                |c| {
+                    let images = c.train_images.unwrap_or_default();
+                    format!("{} ({}, {images})", c.name, FrequencyGroup::from_image_count(images).letter())
+                },
             )
         };
         // A class and those above it do claim each other's objects.
@@ -255,8 +261,7 @@ fn pictures_of(
             claimed: named(pair.claimed),
             count: pair.count,
             total: pair.total,
-            across: classes.get(&pair.truth).map(|c| c.frequency)
-                != classes.get(&pair.claimed).map(|c| c.frequency),
+            across: group(pair.truth) != group(pair.claimed),
         }));
         let mut by_image: BTreeMap<i64, Vec<Detection>> = BTreeMap::new();
         for detection in found {

@@ -10,13 +10,13 @@ use burn::{
 };
 use longtail_data::Targets;
 use longtail_detect::{FasterRcnn, ImageBatch, ImageMeta, cascade::averaged, device, layers::Initializer};
+use longtail_head::SgdConfig;
 use longtail_loss::{ClassContext, DrawKey, Reduction};
 use longtail_train::{
-    DeviceChoice,
+    Description, DeviceChoice,
     checkpoint::Checkpoint,
     parameters::{TensorMap, restore},
-    sgd::{Sgd, SgdConfig},
-    weights::Description,
+    sgd::Sgd,
 };
 use serde_json::json;
 
@@ -129,7 +129,9 @@ impl Bench {
             let output =
                 detector.forward_train(&images, &targets, loss.as_ref(), &[], Reduction::default(), draw);
             let gradients = output.expect("the loss fits the detector").losses.total().backward();
-            (detector, _) = sgd.step(&config, config.learning_rate, detector.clone(), gradients);
+            (detector, _) = sgd
+                .step(&config, config.learning_rate, detector.clone(), gradients)
+                .expect("gradients are finite");
         }))
     }
 

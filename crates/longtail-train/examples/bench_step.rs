@@ -11,11 +11,9 @@ use longtail_detect::{
     backbone::ResNetConfig,
     layers::{Initializer, Normalization},
 };
+use longtail_head::SgdConfig;
 use longtail_loss::{ClassContext, DrawKey, LossConfig, Reduction};
-use longtail_train::{
-    Recipe,
-    sgd::{Sgd, SgdConfig},
-};
+use longtail_train::{Recipe, sgd::Sgd};
 use serde_json::{Value, json};
 
 /// As the binary `longtail`.
@@ -89,6 +87,6 @@ fn demo_step(device: &Device) -> Value {
         let output =
             detector.forward_train(&images, &targets, loss.as_ref(), &[], Reduction::default(), draw);
         let gradients = output.expect("the loss fits the detector").losses.total().backward();
-        (detector, _) = sgd.step(&config, 0.001, detector.clone(), gradients);
+        (detector, _) = sgd.step(&config, 0.001, detector.clone(), gradients).expect("gradients are finite");
     })
 }

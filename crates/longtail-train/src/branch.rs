@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::{error::TrainError, recipe::Recipe, results::Results, run_folder::RunFolder};
+use longtail_run::{Results, RunFolder};
+
+use crate::{error::TrainError, recipe::Recipe};
 
 /// Fills an empty run folder with what `from` has after `stages` stages, so that a resumed run of `recipe` goes on there.
 ///
@@ -11,6 +13,17 @@ use crate::{error::TrainError, recipe::Recipe, results::Results, run_folder::Run
 pub fn branch(from: &Path, stages: usize, recipe: &Recipe, folder: &RunFolder) -> Result<(), TrainError> {
     let path = from.join("config.toml");
     let begun = Recipe::read(&path, &[])?;
+    let last = match stages.checked_sub(1).and_then(|last| begun.stages.get(last)) {
+        Some(stage) => &stage.name,
+        None => {
+            let reason = format!(
+                "of {} are {}; a branch cannot begin after {stages} of them",
+                path.display(),
+                begun.stages.len()
+            );
+            return Err(TrainError::recipe("stages", reason));
+        }
+    };
     let later = |key: &String| {
         let stage = key.strip_prefix("stages.").and_then(|rest| rest.split('.').next());
         stage.and_then(|index| index.parse::<usize>().ok()).is_some_and(|index| index >= stages)
@@ -20,13 +33,12 @@ pub fn branch(from: &Path, stages: usize, recipe: &Recipe, folder: &RunFolder) -
     if !differences.is_empty() {
         return Err(TrainError::AnotherRecipe { path, differences });
     }
-    let name = &begun.stages[stages - 1].name;
     let mut results = Results::read(from)?;
     results.classifiers.retain(|c| begun.stages[..stages].iter().any(|stage| stage.name == c.stage));
     let copy = |name: &str, target: &str| -> Result<(), TrainError> {
         let path = from.join(name);
         let bytes = std::fs::read(&path).map_err(TrainError::io("read", &path))?;
-        folder.write(target, &bytes).map(|_| ())
+        Ok(folder.write(target, &bytes).map(|_| ())?)
     };
     for result in &results.classifiers {
         copy(&result.detections, &result.detections)?;
@@ -36,8 +48,8 @@ pub fn branch(from: &Path, stages: usize, recipe: &Recipe, folder: &RunFolder) -
         copy(&checkpoint, &checkpoint)?;
     }
     copy("metrics.jsonl", "metrics.jsonl")?;
-    folder.write("results.json", &serde_json::to_vec_pretty(&results).unwrap_or_default())?;
+    results.write(folder)?;
     folder.write("config.toml", recipe.to_toml().as_bytes())?;
     // Last: with it the folder is a run that can be resumed.
-    copy(&format!("checkpoints/{name}.safetensors"), "checkpoints/last.safetensors")
+    copy(&format!("checkpoints/{last}.safetensors"), "checkpoints/last.safetensors")
 }

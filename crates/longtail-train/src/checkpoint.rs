@@ -1,4 +1,4 @@
-//! Checkpoints: one safetensors file with the model, the optimizer, the loss state and the place in the recipe.
+//! Checkpoints: one safetensors file with the model, the optimizer, the loss state and the position in the recipe.
 //!
 //! Tensor names: `model/<path>`, `momentum/<path>`, `classifier.<i>/<path>`, `classifier.<i>.momentum/<path>`.
 //! The header's metadata key `longtail` holds the rest as JSON; `longtail-detector` describes an imported detector.
@@ -6,16 +6,19 @@
 use std::{collections::HashMap, io::Write, path::Path};
 
 use burn::tensor::{DType, TensorData};
+use longtail_head::{Classifier, columns::transposed};
 use longtail_loss::LossState;
+use longtail_run::{Position, write_atomically};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    classifier::names, error::TrainError, parameters::TensorMap, run_folder::write_atomically,
-    weights::Description,
+    description::Description,
+    error::TrainError,
+    linear::to_tensors,
+    parameters::{CLASSIFIER, TensorMap, floats},
 };
 
-/// 1 had one loss state where 2 has one for each head.
 const FORMAT_VERSION: u32 = 2;
 /// Metadata key of an imported detector's description.
 const DESCRIPTION: &str = "longtail-detector";
@@ -51,6 +54,52 @@ pub struct ClassifierState {
 }
 
 impl ClassifierState {
+    /// A classifier's part of a checkpoint; layers as the detector has them, their momentum in one row each.
+    pub(crate) fn of(classifier: &Classifier) -> Self {
+        let flat = |values: Vec<f32>| {
+            let length = values.len();
+            TensorData::new(values, [length])
+        };
+        let (mut parameters, mut momentum) = (TensorMap::new(), TensorMap::new());
+        let mut velocity = classifier.velocity().chunks_exact(2);
+        for (head, layer) in classifier.layers().iter().enumerate() {
+            parameters.extend(names(head).into_iter().zip(to_tensors(&layer.weight, &layer.bias)));
+            if let Some([weight, bias]) = velocity.next() {
+                let [of_weight, of_bias] = names(head);
+                momentum.insert(of_weight, flat(transposed(weight, layer.width)));
+                momentum.insert(of_bias, flat(bias.clone()));
+            }
+        }
+        let loss_states = classifier.states().to_vec();
+        Self { name: classifier.name.clone(), parameters, momentum, loss_states }
+    }
+
+    /// Lets a classifier go on from here.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub(crate) fn load(&self, classifier: &mut Classifier) -> Result<(), String> {
+        if self.name != classifier.name {
+            let (found, expected) = (&self.name, &classifier.name);
+            return Err(format!("holds classifier `{found}` where the recipe has `{expected}`"));
+        }
+        let outputs: Vec<usize> = classifier.layers().iter().map(|layer| layer.bias.len()).collect();
+        let take = |tensors: &TensorMap| {
+            let mut values = Vec::new();
+            for (head, &outputs) in outputs.iter().enumerate() {
+                let [weight, bias] = names(head).map(|name| {
+                    let data =
+                        tensors.get(&name).ok_or_else(|| format!("lacks `{name}` of `{}`", self.name))?;
+                    floats(&name, data).map_err(|e| e.to_string())
+                });
+                values.extend([transposed(&weight?, outputs), bias?]);
+            }
+            Ok::<_, String>(values)
+        };
+        let velocity = if self.momentum.is_empty() { Vec::new() } else { take(&self.momentum)? };
+        classifier.resume(take(&self.parameters)?, velocity, self.loss_states.clone())
+    }
+
     /// Weight and bias of a head's layer.
     pub fn head(&self, head: usize) -> TensorMap {
         let parts = ["weight", "bias"].into_iter().zip(names(head));
@@ -60,20 +109,10 @@ impl ClassifierState {
     }
 }
 
-/// A place in a recipe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Position {
-    /// Index of the stage.
-    pub stage: usize,
-    /// Iterations done in it.
-    pub iteration: u64,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Header {
     version: u32,
     position: Position,
-    #[serde(alias = "loss_state", deserialize_with = "one_or_many")]
     loss_states: Vec<LossState>,
     classifiers: Vec<ClassifierHeader>,
 }
@@ -81,28 +120,21 @@ struct Header {
 #[derive(Serialize, Deserialize)]
 struct ClassifierHeader {
     name: String,
-    #[serde(alias = "loss_state", deserialize_with = "one_or_many")]
     loss_states: Vec<LossState>,
 }
 
-/// Files written before there were cascades have one state, not a list.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LossState>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        Many(Vec<LossState>),
-        One(LossState),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::Many(states) => states,
-        OneOrMany::One(state) => vec![state],
+/// Names of a head's weight and bias in a checkpoint.
+pub(crate) fn names(head: usize) -> [String; 2] {
+    ["weight", "bias"].map(|part| match head {
+        0 => part.to_owned(),
+        _ => format!("cascade.{}.{part}", head - 1),
     })
 }
 
 impl Checkpoint {
     /// Width of the detector's classifier, if it has one.
     pub fn classifier_outputs(&self) -> Option<usize> {
-        self.model.get("roi_head.classifier.weight").map(|weight| weight.shape()[1])
+        self.model.get(CLASSIFIER[0]).map(|weight| weight.shape()[1])
     }
 
     /// Writes the file by write-and-rename: a kill leaves the older one whole.
@@ -141,7 +173,7 @@ impl Checkpoint {
             metadata.insert(DESCRIPTION.to_owned(), json);
         }
         let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| damaged(e.to_string()))?;
-        write_atomically(path, |file| file.write_all(&bytes))
+        Ok(write_atomically(path, |file| file.write_all(&bytes))?)
     }
 
     /// Reads a checkpoint.
@@ -153,7 +185,7 @@ impl Checkpoint {
         let bytes = std::fs::read(path).map_err(TrainError::io("read", path))?;
         let unreadable = |e: &dyn std::fmt::Display| {
             damaged(format!(
-                "is damaged or no safetensors file ({e}); use an older checkpoint or start again"
+                "is damaged or not a safetensors file ({e}); use an older checkpoint or start again"
             ))
         };
         let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(|e| unreadable(&e))?;
@@ -162,11 +194,9 @@ impl Checkpoint {
                 damaged("has no `longtail` entry: it was not written by longtail train".into())
             })?;
         let mut header: Header = serde_json::from_str(json).map_err(|e| unreadable(&e))?;
-        if !(1..=FORMAT_VERSION).contains(&header.version) {
+        if header.version != FORMAT_VERSION {
             let found = header.version;
-            return Err(damaged(format!(
-                "has format version {found}, this program reads 1 to {FORMAT_VERSION}"
-            )));
+            return Err(damaged(format!("has format version {found}, this program reads {FORMAT_VERSION}")));
         }
         let description = metadata.metadata().as_ref().and_then(|m| m.get(DESCRIPTION));
         let description =
@@ -235,14 +265,6 @@ mod tests {
             back.classifiers[0].parameters[weight].as_bytes(),
             sample().classifiers[0].parameters[weight].as_bytes()
         );
-    }
-
-    #[test]
-    fn one_state_of_an_older_file_is_a_list_of_one() {
-        let older = r#"{"version": 1, "position": {"stage": 0, "iteration": 3}, "loss_state": STATE, "classifiers": []}"#;
-        let state = serde_json::to_string(&LossState::default()).unwrap();
-        let header: Header = serde_json::from_str(&older.replace("STATE", &state)).unwrap();
-        assert_eq!(header.loss_states, [LossState::default()]);
     }
 
     #[test]

@@ -2,17 +2,17 @@
 
 use std::{path::Path, sync::Arc};
 
+use longtail_bank::{Class, ClassTable};
 use longtail_data::{
     AnnotationSet, Category, ClassCounts, DataFormat, Dataset, Document, FrequencyGroup, ImageFolder,
     IndexPlace, LabelMap, Layout, OpenImagesLabels, Outlines, ReadOptions, Transform,
 };
 use longtail_emoji::{Split, World, WorldConfig, WorldLayout, world::Drawn};
 use longtail_eval::{Protocol, Scoring};
-use serde::{Deserialize, Serialize};
+use longtail_run::{Event, Observer};
 
 use crate::{
     error::TrainError,
-    observer::{Event, Observer},
     recipe::{DataRecipe, FileData},
 };
 
@@ -23,27 +23,9 @@ pub struct RunData {
     /// The validation set, if the recipe names one.
     pub validation: Option<Validation>,
     /// The classes by label.
-    pub classes: Vec<Class>,
+    pub classes: ClassTable,
     /// The rules that sets like the training set are scored by.
     pub scoring: Scoring,
-}
-
-/// A class of the training set.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Class {
-    /// The file's category id.
-    pub category_id: i64,
-    /// Name.
-    pub name: String,
-    /// Group by training images.
-    pub frequency: FrequencyGroup,
-    /// Training images that hold the class.
-    pub train_images: u64,
-    /// Training boxes of the class.
-    pub train_instances: u64,
-    /// A group of look-alikes, where the data knows one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub subgroup: Option<String>,
 }
 
 /// Validation images with one or more truths to score against.
@@ -90,7 +72,7 @@ impl RunData {
                 let masks = transform.pastes_masks();
                 let labels = files.labels.unwrap_or_default();
                 let (path, images) = (&files.train_annotations, &files.train_images);
-                let train = open_files(path, images, files, "train", labels, &[], masks)?;
+                let train = open_files(path, images, files, "train", labels, &ClassTable::default(), masks)?;
                 let classes = classes(train.labels(), train.counts(), |_| None);
                 let scoring = of_files(path, &train)?;
                 if files.labels.is_some() && scoring != Scoring::OpenImages {
@@ -113,7 +95,7 @@ impl RunData {
 
     /// Frequency group of every class, by label.
     pub fn groups(&self) -> Vec<FrequencyGroup> {
-        self.classes.iter().map(|class| class.frequency).collect()
+        self.train.counts().groups()
     }
 }
 
@@ -125,7 +107,7 @@ impl Validation {
     pub fn open(
         recipe: &DataRecipe,
         seed: u64,
-        classes: &[Class],
+        classes: &ClassTable,
         observer: &mut dyn Observer,
     ) -> Result<Option<Self>, TrainError> {
         match recipe {
@@ -193,11 +175,16 @@ pub(crate) fn label_of(scoring: Scoring) -> String {
 }
 
 /// Gives categories the frequency groups of the training set: those without one (COCO, custom sets), or all.
-fn set_groups(set: &mut AnnotationSet, classes: &[Class], all: bool) {
+fn set_groups(set: &mut AnnotationSet, classes: &ClassTable, all: bool) {
     for category in set.categories.iter_mut().filter(|c| all || c.frequency.is_none()) {
-        let class = classes.iter().find(|class| class.category_id == category.id);
-        category.frequency = class.map(|class| class.frequency);
+        category.frequency = group_of(classes, category.id);
     }
+}
+
+/// Frequency group of a class by its training images; none for another class.
+pub(crate) fn group_of(classes: &ClassTable, category_id: i64) -> Option<FrequencyGroup> {
+    let class = classes.iter().find(|class| class.category_id == category_id)?;
+    class.train_images.map(FrequencyGroup::from_image_count)
 }
 
 fn world(config: &WorldConfig, seed: u64) -> Result<World, TrainError> {
@@ -219,7 +206,7 @@ fn open_files(
     files: &FileData,
     part: &str,
     labels: OpenImagesLabels,
-    classes: &[Class],
+    classes: &ClassTable,
     masks: bool,
 ) -> Result<Dataset, TrainError> {
     let options = ReadOptions {
@@ -242,16 +229,11 @@ fn open_files(
     Ok(Dataset::new(set, Arc::new(folder))?.with_outlines(outlines))
 }
 
-fn classes(labels: &LabelMap, counts: &ClassCounts, subgroup: impl Fn(u32) -> Option<String>) -> Vec<Class> {
-    let groups = counts.groups();
-    (0..labels.len() as u32)
-        .map(|label| Class {
-            category_id: labels.category_id(label),
-            name: labels.name(label).to_owned(),
-            frequency: groups[label as usize],
-            train_images: counts.images[label as usize],
-            train_instances: counts.instances[label as usize],
-            subgroup: subgroup(label),
-        })
-        .collect()
+fn classes(labels: &LabelMap, counts: &ClassCounts, subgroup: impl Fn(u32) -> Option<String>) -> ClassTable {
+    let class = |label: u32| {
+        let (images, instances) = (counts.images[label as usize], counts.instances[label as usize]);
+        let class = Class::counted(labels.category_id(label), labels.name(label), images, instances);
+        Class { subgroup: subgroup(label), ..class }
+    };
+    (0..labels.len() as u32).map(class).collect()
 }

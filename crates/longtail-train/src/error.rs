@@ -7,7 +7,9 @@ use longtail_data::DataError;
 use longtail_detect::DetectError;
 use longtail_emoji::EmojiError;
 use longtail_eval::EvalError;
+use longtail_head::{HeadError, SettingError};
 use longtail_loss::LossError;
+use longtail_run::RunError;
 use longtail_weights::WeightsError;
 
 /// An error of training: what, where, and what to do.
@@ -23,13 +25,8 @@ pub enum TrainError {
         reason: String,
     },
     /// A value of the recipe is out of range or does not fit another.
-    #[error("recipe: `{field}` {reason}")]
-    Recipe {
-        /// Dotted key, such as `stages.0.optimizer.learning_rate`.
-        field: String,
-        /// What is wrong and what is accepted.
-        reason: String,
-    },
+    #[error(transparent)]
+    Setting(#[from] SettingError),
     /// A file of the run cannot be read or written.
     #[error("cannot {action} {path}: {source}")]
     Io {
@@ -40,24 +37,9 @@ pub enum TrainError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// Another process works in the run folder.
-    #[error("run folder {path} is locked by another run; wait for it to end or choose another --out")]
-    Locked {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// The folder holds a run already.
-    #[error("run folder {path} already holds a run; continue it with --resume or choose another --out")]
-    RunExists {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// There is nothing to resume.
-    #[error("{path} holds no checkpoint to resume from; start the run without --resume")]
-    NothingToResume {
-        /// The folder.
-        path: PathBuf,
-    },
+    /// The run's folder, log or results cannot be used.
+    #[error(transparent)]
+    Run(#[from] RunError),
     /// A resumed run would not be the one that was begun.
     #[error(
         "{path} was begun with another recipe; it differs in {}; resume with the same one or choose another --out",
@@ -88,20 +70,28 @@ pub enum TrainError {
         /// What does not fit.
         reason: String,
     },
-    /// A loss became NaN or infinite.
+    /// A loss or the norm of its gradient became NaN or infinite; the step was not taken and nothing was written.
     #[error(
-        "non-finite loss at step {step} of stage `{stage}`: {terms}; images {images:?}. \
+        "not finite at step {step} of stage `{stage}`: {terms}; images {images:?}. \
          Lower the learning rate, lengthen the warm-up, or look at these images with `longtail data check`"
     )]
-    NonFiniteLoss {
+    NotFinite {
         /// Stage name.
         stage: String,
         /// Iteration within the stage, from 0.
         step: u64,
-        /// Every loss term with its value.
+        /// Loss terms with their values, or the gradient norm.
         terms: String,
         /// Image ids of the batch.
         images: Vec<i64>,
+    },
+    /// A tensor holds other values than f32.
+    #[error("{what} holds {dtype} values, expected f32")]
+    Dtype {
+        /// Which tensor.
+        what: String,
+        /// Its type.
+        dtype: String,
     },
     /// The user asked to stop; a checkpoint was written.
     #[error("interrupted at step {step} of stage `{stage}`; continue with --resume")]
@@ -121,14 +111,22 @@ pub enum TrainError {
         /// How much there is to do.
         total: usize,
     },
-    /// A head does not fit a bank or a detector, or its file is damaged.
-    #[error("head {path}: {reason}")]
-    Head {
-        /// The file.
-        path: PathBuf,
-        /// What does not fit.
-        reason: String,
+    /// A worker thread ended before its work was done.
+    #[error(
+        "{task}: the worker that prepares images ended after {done} of {total} of a shard; this is a mistake of the \
+         program, please report it with the message above"
+    )]
+    WorkerEnded {
+        /// What was made.
+        task: String,
+        /// Image views that came.
+        done: usize,
+        /// Image views of the shard.
+        total: usize,
     },
+    /// A head cannot be trained or does not fit.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// A feature bank cannot be used.
     #[error(transparent)]
     Bank(#[from] BankError),
@@ -166,6 +164,15 @@ impl TrainError {
     }
 
     pub(crate) fn recipe(field: impl Into<String>, reason: impl Into<String>) -> Self {
-        Self::Recipe { field: field.into(), reason: reason.into() }
+        SettingError::new(field, reason).into()
+    }
+
+    /// Whether the user asked to stop.
+    pub fn is_interruption(&self) -> bool {
+        match self {
+            Self::Interrupted { .. } | Self::Stopped { .. } => true,
+            Self::Head(error) => error.is_interruption(),
+            _ => false,
+        }
     }
 }

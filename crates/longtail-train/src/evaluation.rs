@@ -5,26 +5,25 @@ use burn::{
     module::Param,
     tensor::{Device, Tensor, TensorData},
 };
-use longtail_data::{Batch, Dataset, LabelMap, Loader, Transform};
+use longtail_bank::ClassTable;
+use longtail_data::{Batch, Dataset, Loader, Transform};
 use longtail_detect::{
     Detections, FasterRcnn, ImageBatch, ImageMeta, TestConfig, cascade::averaged, layers::Linear,
 };
 use longtail_eval::{Detection, EvalReport};
 use longtail_loss::ClassificationLoss;
+use longtail_run::{Event, Observer};
 use std::sync::Arc;
 
-use crate::{
-    data::Validation,
-    error::TrainError,
-    observer::{Event, Observer},
-    views,
-};
+use crate::{data::Validation, error::TrainError, parameters::floats, views};
 
 /// Images of an evaluation batch.
 pub const BATCH_SIZE: usize = 8;
 
 /// A classifier to evaluate: its layer, without autodiff, and the map from its logits to scores.
 pub struct Scored<'a> {
+    /// Name in tables and files.
+    pub name: &'a str,
     /// The layer; in a cascade the average of every head's, over the features of all.
     pub linear: Linear,
     /// Gives the scores.
@@ -36,10 +35,14 @@ impl<'a> Scored<'a> {
     ///
     /// # Errors
     /// If a layer does not fit the loss.
-    pub fn new(linears: &[&Linear], loss: &'a dyn ClassificationLoss) -> Result<Self, TrainError> {
+    pub fn new(
+        name: &'a str,
+        linears: &[&Linear],
+        loss: &'a dyn ClassificationLoss,
+    ) -> Result<Self, TrainError> {
         let corrected =
             linears.iter().map(|linear| corrected(linear, loss)).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { linear: averaged(&corrected), loss })
+        Ok(Self { name, linear: averaged(&corrected), loss })
     }
 }
 
@@ -48,7 +51,7 @@ pub(crate) fn corrected(linear: &Linear, loss: &dyn ClassificationLoss) -> Resul
     let weight = linear.weight.val();
     let weight = if weight.is_autodiff() { weight.inner() } else { weight };
     let (dims, device) = (weight.dims(), weight.device());
-    let mut values = weight.into_data().try_to_vec::<f32>().unwrap_or_default();
+    let mut values = floats("a classifier's weight", &weight.into_data())?;
     loss.final_weights(&mut values, dims[1])?;
     let weight = Tensor::from_data(TensorData::new(values, dims), &device);
     let bias = linear.bias.val();
@@ -56,7 +59,8 @@ pub(crate) fn corrected(linear: &Linear, loss: &dyn ClassificationLoss) -> Resul
     Ok(Linear { weight: Param::from_tensor(weight), bias: Param::from_tensor(bias) })
 }
 
-/// Detections of every classifier over a data set, `[classifier][detection]`, images in file order.
+/// Detections of every classifier over a data set, `[classifier][detection]`, images in file order. `classes` are those that
+/// the detector was trained on: its labels are theirs, whatever classes the data set's own file has.
 ///
 /// # Errors
 /// If an image cannot be read.
@@ -64,7 +68,7 @@ pub fn detect(
     detector: &FasterRcnn,
     classifiers: &[Scored<'_>],
     dataset: &Arc<Dataset>,
-    labels: &LabelMap,
+    classes: &ClassTable,
     transform: &Transform,
     test: &TestConfig,
     workers: usize,
@@ -84,7 +88,7 @@ pub fn detect(
         let found = detect_batch(detector, classifiers, &batches, test, &device);
         for (result, images) in results.iter_mut().zip(found) {
             for (image, detections) in batch.images.iter().zip(images) {
-                result.extend(to_file_detections(image.image_id, &detections, labels));
+                result.extend(file_detections(image.image_id, &detections, classes));
             }
         }
         done += batch.images.len() as u64;
@@ -153,14 +157,14 @@ pub fn image_batch(batch: &Batch, device: &Device) -> ImageBatch {
 }
 
 /// Detections as files and evaluators want them: category ids, x, y, width, height.
-pub fn to_file_detections(image_id: i64, detections: &Detections, labels: &LabelMap) -> Vec<Detection> {
+pub fn file_detections(image_id: i64, detections: &Detections, classes: &ClassTable) -> Vec<Detection> {
     let boxes = detections.boxes.iter().zip(&detections.labels).zip(&detections.scores);
     boxes
         .map(|((xyxy, &label), &score)| {
             let [x1, y1, x2, y2] = xyxy.map(f64::from);
             Detection {
                 image_id,
-                category_id: labels.category_id(label),
+                category_id: classes[label as usize].category_id,
                 bbox: [x1, y1, x2 - x1, y2 - y1],
                 score: f64::from(score),
             }

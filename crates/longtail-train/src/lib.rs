@@ -1,58 +1,57 @@
-//! Training: recipes, the loop, checkpoints, run folders.
+//! Training: recipes, the loops, checkpoints; banks made of a detector, heads put back into it.
 //!
 //! | module | purpose |
 //! | --- | --- |
 //! | [`recipe`] | the typed recipe: data, detector, stages |
-//! | [`mod@run`] | a run from recipe to results |
-//! | `stage_detector`, `stage_classifier` | the two training loops, each readable top to bottom |
-//! | [`classifier`] | a last layer with the loss that trains it |
-//! | [`sgd`], [`slice_sgd`], [`schedule`] | the optimizer and its learning rate |
-//! | [`parameters`], [`checkpoint`] | weights by name, and everything needed to go on |
-//! | [`evaluation`] | detections and scores of any number of classifiers in one pass |
-//! | `views` | test-time augmentation |
-//! | [`mod@branch`] | a run that begins with the first stages of another one |
-//! | [`predict`] | detections of a trained run on any image |
+//! | `run` | a run from recipe to results |
+//! | `context` | what the stages of a run share |
+//! | `loops` | the two training loops, each readable top to bottom, and the log of a stage beside them |
+//! | [`sgd`] | the optimizer's step on the detector's tensors |
+//! | [`parameters`], `linear` | weights by name; layers between slices and the detector |
+//! | [`checkpoint`], `description` | everything needed to go on; what an imported detector is |
+//! | [`evaluation`], `views` | detections and scores of any number of classifiers in one pass; test-time augmentation |
+//! | `branch` | a run that begins with the first stages of another one |
+//! | `predict` | detections of a trained run on any image |
 //! | [`weights`] | weights of other frameworks in and out |
-//! | [`run_folder`], [`metrics`], [`results`], [`environment`] | what a run leaves behind |
 //! | [`bank`] | feature banks from a trained detector |
-//! | [`head`] | classifiers trained on a bank, scored, and put back into the detector |
-//! | [`observer`] | how a run tells what it does |
-//! | [`data`], [`seed`] | the data of a run; one seed, split by purpose |
+//! | [`head`] | detections of heads from stored proposals; heads put back into the detector |
+//! | [`data`] | the data of a run |
+//!
+//! ```no_run
+//! use longtail_run::{RunFolder, Silent};
+//! use longtail_train::{DeviceChoice, Recipe};
+//!
+//! let recipe = Recipe::read("configs/demo.toml".as_ref(), &["seed=1".into()])?;
+//! let folder = RunFolder::open("runs/demo/1".as_ref(), false)?;
+//! let device = DeviceChoice::Cpu.open()?;
+//! let results = longtail_train::run(&recipe, &folder, false, &device, "an example", &mut Silent)?;
+//! let ap = results.classifiers[0].reports["lvis"].metric("AP");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod bank;
-pub mod branch;
+mod branch;
 pub mod checkpoint;
-pub mod classifier;
+mod context;
 pub mod data;
-pub mod environment;
-pub mod error;
+mod description;
+mod error;
 pub mod evaluation;
 pub mod head;
-mod meter;
-pub mod metrics;
-pub mod observer;
-mod overrides;
+mod linear;
+mod loops;
 pub mod parameters;
-pub mod predict;
+mod predict;
 pub mod recipe;
-pub mod results;
-pub mod run;
-pub mod run_folder;
-pub mod schedule;
-pub mod seed;
+mod run;
 pub mod sgd;
-pub mod slice_sgd;
-mod stage_classifier;
-mod stage_detector;
 mod views;
 pub mod weights;
 
 pub use branch::branch;
+pub use description::Description;
 pub use error::TrainError;
 pub use longtail_detect::device::{DeviceChoice, name as device_name};
-pub use observer::{Event, Observer, Silent};
 pub use predict::Predictor;
 pub use recipe::Recipe;
-pub use results::Results;
 pub use run::run;
-pub use run_folder::RunFolder;

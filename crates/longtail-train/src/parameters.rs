@@ -9,6 +9,8 @@ use burn::{
     tensor::{Tensor, TensorData},
 };
 
+use crate::error::TrainError;
+
 /// Host copies of float tensors by dotted path. Ordered, so that files come out the same every time.
 pub type TensorMap = BTreeMap<String, TensorData>;
 
@@ -109,7 +111,19 @@ pub fn restore<M: Module>(module: M, tensors: &TensorMap) -> Result<M, String> {
     }
 }
 
-/// Number of scalars in the float parameters and buffers of a module.
-pub fn count<M: Module>(module: &M) -> usize {
-    snapshot(module).values().map(|data| data.num_elements()).sum()
+/// Names of the last classification layer's weight and bias in a checkpoint.
+pub const CLASSIFIER: [&str; 2] = ["roi_head.classifier.weight", "roi_head.classifier.bias"];
+/// Names of the parameters of the last hidden layer.
+pub const HIDDEN: [&str; 2] = ["roi_head.hidden.1.weight", "roi_head.hidden.1.bias"];
+/// Names of the parameters of the box regression's own last hidden layer.
+pub const REGRESSION_HIDDEN: [&str; 2] =
+    ["roi_head.regression_hidden.weight", "roi_head.regression_hidden.bias"];
+
+/// Values of a tensor; `what` names it.
+///
+/// # Errors
+/// If they are not f32.
+pub(crate) fn floats(what: &str, data: &TensorData) -> Result<Vec<f32>, TrainError> {
+    let other = |_| TrainError::Dtype { what: what.to_owned(), dtype: format!("{:?}", data.dtype()) };
+    data.try_to_vec::<f32>().map_err(other)
 }

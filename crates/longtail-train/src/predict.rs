@@ -3,22 +3,22 @@
 use std::path::Path;
 
 use burn::tensor::Device;
+use longtail_bank::ClassTable;
 use longtail_data::{Batch, RgbImage, Sample, Targets, Transform};
 use longtail_detect::{
     Detections, FasterRcnn, FasterRcnnConfig, TestConfig, cascade::averaged, layers::Linear,
 };
-use longtail_loss::{ClassContext, ClassificationLoss, Column, LossConfig};
+use longtail_head::build_loss;
+use longtail_loss::{ClassificationLoss, Column, LossConfig};
+use longtail_run::Results;
 
 use crate::{
     checkpoint::Checkpoint,
-    data::Class,
     error::TrainError,
     evaluation::{Scored, corrected, detect_batch},
     parameters::{TensorMap, restore, snapshot},
     recipe::Recipe,
-    results::Results,
     views,
-    weights::ClassName,
 };
 
 /// A trained detector with one of its classifiers.
@@ -33,7 +33,7 @@ pub struct Predictor {
     test: TestConfig,
     device: Device,
     /// Classes by label.
-    pub classes: Vec<ClassName>,
+    pub classes: ClassTable,
     /// Name of the classifier.
     pub classifier: String,
 }
@@ -61,31 +61,19 @@ impl Predictor {
             name: classifier.unwrap_or("any").to_owned(),
             known: names(),
         })?;
-        let (images, boxes): (Vec<u64>, Vec<u64>) =
-            results.classes.iter().map(|c| (c.train_images, c.train_instances)).unzip();
         let num_classes = results.classes.len();
-        let context = ClassContext {
-            num_classes,
-            image_counts: Some(&images),
-            instance_counts: Some(&boxes),
-            total_images: Some(results.train_images),
-            statistics_free: false,
-        };
         let path = run.join(format!("checkpoints/{}.safetensors", chosen.stage));
         let checkpoint = Checkpoint::read(&path)?;
         let mismatch = |reason: String| TrainError::Checkpoint { path: path.clone(), reason };
 
         let outputs = checkpoint
             .classifier_outputs()
-            .ok_or_else(|| mismatch("has no classifier; it is no checkpoint of a detector".into()))?;
+            .ok_or_else(|| mismatch("has no classifier; it is not a checkpoint of a detector".into()))?;
         let device = device.clone().inner();
         let detector = recipe.detector.init(num_classes, outputs, 0, &device);
         let detector = restore(detector, &checkpoint.model).map_err(mismatch)?;
-        let loss = chosen.loss.build(&context)?;
-        let loss = match chosen.correction {
-            Some(correction) => correction.correct(loss, &context)?,
-            None => loss,
-        };
+        let (loss, correction) = (&chosen.loss, chosen.correction);
+        let loss = build_loss(loss, correction, &results.classes, results.train_images, false)?;
         let own: Vec<Linear> = detector.classifiers().into_iter().cloned().collect();
         let linears = match checkpoint.classifiers.iter().find(|c| c.name == chosen.name) {
             None => own,
@@ -100,7 +88,6 @@ impl Predictor {
         };
         let linears =
             linears.iter().map(|linear| corrected(linear, loss.as_ref())).collect::<Result<_, _>>()?;
-        let class = |class: &Class| ClassName { category_id: class.category_id, name: class.name.clone() };
         Ok(Self {
             detector,
             linears,
@@ -110,7 +97,7 @@ impl Predictor {
             test: recipe.test,
             device,
             classifier: chosen.name.clone(),
-            classes: results.classes.iter().map(class).collect(),
+            classes: results.classes,
         })
     }
 
@@ -131,7 +118,7 @@ impl Predictor {
             return Err(TrainError::NoClassifier { path, name, known: format!("`{}`", description.source) });
         }
         let num_classes = description.classes.len();
-        let loss = description.loss.build(&ClassContext::new(num_classes))?;
+        let loss = build_loss(&description.loss, None, &description.classes, 0, false)?;
         let device = device.clone().inner();
         let detector = description.detector.init(num_classes, loss.num_outputs(num_classes), 0, &device);
         let detector = restore(detector, &checkpoint.model)
@@ -179,7 +166,8 @@ impl Predictor {
         let sample = Sample { image_id: 0, image, targets: Targets::default() };
         let views = views::transforms(&self.transform, &self.test).into_iter();
         let batches: Vec<Batch> = views.map(|view| Batch::single(sample.clone(), &view)).collect();
-        let scored = Scored { linear: averaged(&self.linears), loss: self.loss.as_ref() };
+        let scored =
+            Scored { name: &self.classifier, linear: averaged(&self.linears), loss: self.loss.as_ref() };
         let mut found = detect_batch(&self.detector, &[scored], &batches, &self.test, &self.device);
         found.pop().and_then(|mut images| images.pop()).unwrap_or_default()
     }

@@ -12,16 +12,14 @@ use std::{
 use longtail_data::{Augmentation, MAX_PIXELS, OpenImagesLabels, Sampler, Transform};
 use longtail_detect::{FasterRcnnConfig, TestConfig};
 use longtail_emoji::WorldConfig;
-use longtail_loss::{LossConfig, PostHoc, Reduction};
+use longtail_head::{
+    ClassifierRecipe, Length, Schedule, SettingError, SgdConfig,
+    settings::{flatten, set},
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::TrainError,
-    overrides::{flatten, set},
-    schedule::Schedule,
-    sgd::{SgdConfig, positive},
-};
+use crate::error::TrainError;
 
 /// Everything that decides a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -115,6 +113,20 @@ pub struct FileData {
     pub max_pixels: u64,
 }
 
+impl FileData {
+    /// Training data alone.
+    pub fn new(train_annotations: impl Into<PathBuf>, train_images: impl Into<PathBuf>) -> Self {
+        Self {
+            train_annotations: train_annotations.into(),
+            train_images: train_images.into(),
+            validation_annotations: None,
+            validation_images: None,
+            labels: None,
+            max_pixels: default_max_pixels(),
+        }
+    }
+}
+
 fn default_max_pixels() -> u64 {
     MAX_PIXELS
 }
@@ -131,16 +143,6 @@ pub enum Trained {
     /// Only the last classification layer. Everything below is frozen, normalisation included, so any number
     /// of classifiers train side by side on the same RoI features.
     Classifier,
-}
-
-/// How long a stage lasts.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Length {
-    /// Optimizer steps.
-    Iterations(u64),
-    /// Passes over the sampler's epoch.
-    Epochs(f64),
 }
 
 /// One stage of a recipe.
@@ -179,38 +181,6 @@ fn default_sampler() -> Sampler {
     Sampler::Shuffled
 }
 
-/// A classifier and the loss that trains it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ClassifierRecipe {
-    /// Name in tables and files.
-    pub name: String,
-    /// The classification loss.
-    pub loss: LossConfig,
-    /// A correction of the trained classifier's scores, for softmax losses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correction: Option<PostHoc>,
-    /// Weight and normaliser of the loss.
-    #[serde(default)]
-    pub reduction: Reduction,
-    /// Learning rate of this classifier where it differs from the stage's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub learning_rate: Option<f64>,
-}
-
-impl ClassifierRecipe {
-    /// A copy with one value changed, by a key such as `loss.threshold`; the value is TOML, or a bare string.
-    ///
-    /// # Errors
-    /// If there is no such key or the value does not fit it.
-    pub fn with(&self, key: &str, value: &str) -> Result<Self, TrainError> {
-        let malformed = |e: String| TrainError::recipe(key, format!("cannot be set: {e}"));
-        let mut table = toml::Table::try_from(self).map_err(|e| malformed(e.to_string()))?;
-        set(&mut table, &format!("{key}={value}"))?;
-        toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| malformed(e.to_string()))
-    }
-}
-
 impl Recipe {
     /// Reads a recipe file, applies `key=value` overrides and checks it. Paths in the file are relative to its
     /// folder, those of overrides to the working folder; both become absolute.
@@ -218,13 +188,7 @@ impl Recipe {
     /// # Errors
     /// If the file cannot be read or parsed, holds an unknown key, or a value is out of range.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
-        let text = std::fs::read_to_string(path).map_err(TrainError::io("read recipe", path))?;
-        Self::parse_in(&text, overrides, path.parent()).map_err(|error| match error {
-            TrainError::Recipe { field, reason } if field.is_empty() => {
-                TrainError::RecipeFile { path: path.to_owned(), reason }
-            }
-            other => other,
-        })
+        Self::read_with_data(path, None, overrides)
     }
 
     /// Parses a recipe and applies overrides; all paths are relative to the working folder.
@@ -232,38 +196,49 @@ impl Recipe {
     /// # Errors
     /// As [`Self::read`].
     pub fn parse(text: &str, overrides: &[String]) -> Result<Self, TrainError> {
-        Self::parse_in(text, overrides, None)
+        Self::from_table(text, None, overrides, None)
     }
 
-    fn parse_in(text: &str, overrides: &[String], folder: Option<&Path>) -> Result<Self, TrainError> {
+    /// Reads a recipe file as [`Self::read`] does, with other data.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub(crate) fn read_with_data(
+        path: &Path,
+        data: Option<&FileData>,
+        overrides: &[String],
+    ) -> Result<Self, TrainError> {
+        let text = std::fs::read_to_string(path).map_err(TrainError::io("read recipe", path))?;
+        Self::from_table(&text, data, overrides, path.parent()).map_err(|error| match error {
+            TrainError::Setting(SettingError { field, reason }) if field.is_empty() => {
+                TrainError::RecipeFile { path: path.to_owned(), reason }
+            }
+            other => other,
+        })
+    }
+
+    fn from_table(
+        text: &str,
+        data: Option<&FileData>,
+        overrides: &[String],
+        folder: Option<&Path>,
+    ) -> Result<Self, TrainError> {
         let malformed = |e: toml::de::Error| TrainError::recipe("", e.to_string());
-        // From the text itself, so that the message shows the line.
         let mut table: toml::Table = toml::from_str(text).map_err(malformed)?;
-        let mut recipe: Self = if overrides.is_empty() {
-            toml::from_str(text).map_err(malformed)?
-        } else {
-            if let (Some(toml::Value::String(path)), Some(folder)) = (table.get_mut("weights"), folder) {
-                *path = folder.join(&*path).to_string_lossy().into_owned();
-            }
-            let data = table.get_mut("data").and_then(toml::Value::as_table_mut);
-            if let (Some(data), Some(folder)) = (data, folder) {
-                for key in FileData::PATHS {
-                    if let Some(toml::Value::String(path)) = data.get_mut(key) {
-                        *path = folder.join(&*path).to_string_lossy().into_owned();
-                    }
-                }
-            }
-            for entry in overrides {
-                set(&mut table, entry)?;
-            }
-            toml::Value::Table(table).try_into().map_err(malformed)?
-        };
-        if let DataRecipe::Files(files) = &mut recipe.data {
-            files.make_absolute(folder.filter(|_| overrides.is_empty()))?;
+        make_absolute(&mut table, folder)?;
+        if let Some(data) = data {
+            let data = DataRecipe::Files(data.clone());
+            let data = toml::Value::try_from(data).map_err(|e| TrainError::recipe("data", e.to_string()))?;
+            table.insert("data".into(), data);
         }
-        if let Some(path) = &mut recipe.weights {
-            make_absolute(path, folder.filter(|_| overrides.is_empty()))?;
-        }
+        overrides.iter().try_for_each(|entry| set(&mut table, entry))?;
+        // Those that came with the overrides; the others are absolute by now.
+        make_absolute(&mut table, None)?;
+        let recipe = toml::Value::Table(table).try_into().map_err(|error: toml::de::Error| {
+            // The text itself, where that is at fault, shows the line.
+            malformed(toml::from_str::<Self>(text).err().unwrap_or(error))
+        });
+        let recipe: Self = recipe?;
         recipe.validate()?;
         Ok(recipe)
     }
@@ -336,13 +311,7 @@ impl Recipe {
             if stage.batch_size == 0 {
                 return Err(TrainError::recipe(key("batch_size"), "is 0; it must be at least 1"));
             }
-            match stage.length {
-                Length::Iterations(0) => {
-                    return Err(TrainError::recipe(key("length"), "is 0 iterations; it must be at least 1"));
-                }
-                Length::Epochs(epochs) => positive(&key("length.epochs"), epochs)?,
-                Length::Iterations(_) => {}
-            }
+            stage.length.validate(&key("length"))?;
             stage.optimizer.validate(&key("optimizer"))?;
             stage.schedule.validate(&key("schedule"))?;
             stage.validate_classifiers(index)?;
@@ -365,39 +334,37 @@ impl Stage {
             let found = self.classifiers.len();
             return Err(TrainError::recipe(key, format!("has {found} entries; this stage takes {needed}")));
         }
-        for (place, classifier) in self.classifiers.iter().enumerate() {
+        for (index, classifier) in self.classifiers.iter().enumerate() {
             if classifier.name.is_empty()
-                || self.classifiers[..place].iter().any(|other| other.name == classifier.name)
+                || self.classifiers[..index].iter().any(|other| other.name == classifier.name)
             {
-                return Err(TrainError::recipe(format!("{key}.{place}.name"), "is empty or repeated"));
+                return Err(TrainError::recipe(format!("{key}.{index}.name"), "is empty or repeated"));
             }
-            classifier.reduction.validate().map_err(|e| {
-                TrainError::recipe(format!("{key}.{place}.reduction"), format!("is refused: {e}"))
-            })?;
-            if let Some(learning_rate) = classifier.learning_rate {
-                positive(&format!("{key}.{place}.learning_rate"), learning_rate)?;
-            }
+            classifier.validate(&format!("{key}.{index}"))?;
         }
         Ok(())
     }
 }
 
-impl FileData {
-    /// Keys that hold a path.
-    const PATHS: [&'static str; 4] =
-        ["train_annotations", "train_images", "validation_annotations", "validation_images"];
+/// Keys of `data` that hold a path.
+const PATHS: [&str; 4] = ["train_annotations", "train_images", "validation_annotations", "validation_images"];
 
-    /// Makes relative paths absolute, from `folder` or the working folder: the run folder's copy of the recipe must
-    /// name the same files.
-    fn make_absolute(&mut self, folder: Option<&Path>) -> Result<(), TrainError> {
-        let paths = [Some(&mut self.train_annotations), Some(&mut self.train_images)];
-        let optional = [self.validation_annotations.as_mut(), self.validation_images.as_mut()];
-        paths.into_iter().chain(optional).flatten().try_for_each(|path| make_absolute(path, folder))
+/// Makes the relative paths of a recipe absolute, from `folder` or the working folder: the run folder's copy of the
+/// recipe must name the same files.
+fn make_absolute(table: &mut toml::Table, folder: Option<&Path>) -> Result<(), TrainError> {
+    let absolute = |table: &mut toml::Table, key: &str| -> Result<(), TrainError> {
+        if let Some(toml::Value::String(path)) = table.get_mut(key) {
+            let joined = folder.map_or_else(|| PathBuf::from(&*path), |folder| folder.join(&*path));
+            let found = std::path::absolute(&joined).map_err(TrainError::io("resolve", &joined))?;
+            let shown = found.display().to_string();
+            let found = found.into_os_string().into_string();
+            *path = found.map_err(|_| TrainError::recipe(key, format!("is {shown}, which is not UTF-8")))?;
+        }
+        Ok(())
+    };
+    absolute(table, "weights")?;
+    match table.get_mut("data").and_then(toml::Value::as_table_mut) {
+        Some(data) => PATHS.iter().try_for_each(|key| absolute(data, key)),
+        None => Ok(()),
     }
-}
-
-fn make_absolute(path: &mut PathBuf, folder: Option<&Path>) -> Result<(), TrainError> {
-    let joined = folder.map_or_else(|| path.clone(), |folder| folder.join(&*path));
-    *path = std::path::absolute(&joined).map_err(TrainError::io("resolve", &*path))?;
-    Ok(())
 }

@@ -1,5 +1,4 @@
-//! Stochastic gradient descent with PyTorch's semantics: weight decay added to the gradient, momentum without
-//! dampening, gradient clipping by the *global* norm.
+//! The step of [`longtail_head::sgd`] on the detector's tensors, where they are: one global norm over all of them.
 //!
 //! Burn's optimizer dampens by 0.1 and clips tensor by tensor; both change the published recipe.
 
@@ -10,67 +9,9 @@ use burn::{
     tensor::{Gradients, Tensor, TensorData},
 };
 use longtail_detect::device::is_processor;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use longtail_head::sgd::{NormNotFinite, SgdConfig};
 
-use crate::{
-    error::TrainError,
-    parameters::{TensorMap, enter, leave},
-};
-
-/// Settings of the optimizer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct SgdConfig {
-    /// Learning rate after the warm-up, for the stage's batch size.
-    pub learning_rate: f64,
-    /// Momentum, without dampening.
-    pub momentum: f64,
-    /// Weight decay, added to the gradient of every trained parameter.
-    pub weight_decay: f64,
-    /// Largest global gradient norm; larger gradients are scaled down to it. 0 switches clipping off.
-    pub gradient_clip_norm: f64,
-}
-
-impl Default for SgdConfig {
-    fn default() -> Self {
-        Self { learning_rate: 0.01, momentum: 0.9, weight_decay: 1e-4, gradient_clip_norm: 35.0 }
-    }
-}
-
-impl SgdConfig {
-    /// Checks the ranges; `field` is the dotted key of this block for the message.
-    ///
-    /// # Errors
-    /// If a value is not finite, the learning rate is not positive, or momentum is outside `[0, 1)`.
-    pub fn validate(&self, field: &str) -> Result<(), TrainError> {
-        positive(&format!("{field}.learning_rate"), self.learning_rate)?;
-        if !(0.0..1.0).contains(&self.momentum) {
-            return Err(TrainError::recipe(
-                format!("{field}.momentum"),
-                format!("is {}; it must lie in [0, 1)", self.momentum),
-            ));
-        }
-        for (name, value) in
-            [("weight_decay", self.weight_decay), ("gradient_clip_norm", self.gradient_clip_norm)]
-        {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(TrainError::recipe(
-                    format!("{field}.{name}"),
-                    format!("is {value}; it must be 0 or more"),
-                ));
-            }
-        }
-        Ok(())
-    }
-}
-
-pub(crate) fn positive(field: &str, value: f64) -> Result<(), TrainError> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(());
-    }
-    Err(TrainError::recipe(field, format!("is {value}; it must be greater than 0, or nothing is learned")))
-}
+use crate::parameters::{TensorMap, enter, leave};
 
 /// Momentum of every trained parameter, by dotted path.
 #[derive(Debug, Clone, Default)]
@@ -81,23 +22,24 @@ pub struct Sgd {
 impl Sgd {
     /// One step over every parameter of `module` that requires a gradient and has one.
     /// Returns the module and the gradient norm before clipping.
+    ///
+    /// # Errors
+    /// If the norm is not finite; no parameter is changed then.
     pub fn step<M: Module>(
         &mut self,
         config: &SgdConfig,
         learning_rate: f64,
         module: M,
         mut gradients: Gradients,
-    ) -> (M, f64) {
+    ) -> Result<(M, f64), NormNotFinite> {
         let mut collect = Collect { path: Vec::new(), gradients: &mut gradients, flat: BTreeMap::new() };
         module.visit(&mut collect);
         let flat = collect.flat;
-        let norm = squared_norms(&flat).into_iter().sum::<f64>().sqrt();
-        let clip = config.gradient_clip_norm;
-        // torch.nn.utils.clip_grad_norm_ adds 1e-6 to the norm.
-        let scale = if clip > 0.0 { (clip / (norm + 1e-6)).min(1.0) } else { 1.0 };
+        let norm = NormNotFinite::check(squared_norms(&flat).into_iter().sum::<f64>().sqrt())?;
+        let scale = config.clip_factor(norm);
         let mut apply =
             Apply { path: Vec::new(), flat, momentum: &mut self.momentum, config, learning_rate, scale };
-        (module.map(&mut apply), norm)
+        Ok((module.map(&mut apply), norm))
     }
 
     /// Host copies of the momentum, for a checkpoint.

@@ -52,20 +52,20 @@ pub(crate) fn merge(views: &[Detections], test: &TestConfig) -> Detections {
     let labels: Vec<u32> = views.iter().flat_map(|view| view.labels.iter().copied()).collect();
     let scores: Vec<f32> = views.iter().flat_map(|view| view.scores.iter().copied()).collect();
     let order = nms::descending(&scores);
-    let group = |place: usize| if test.class_agnostic_nms { 0 } else { labels[place] as usize };
+    let group = |index: usize| if test.class_agnostic_nms { 0 } else { labels[index] as usize };
     let kept = nms::suppress(&boxes, &order, group, test.nms_iou, boxes.len());
     let mut of_class = std::collections::BTreeMap::<u32, usize>::new();
     let mut merged = Detections::default();
-    for place in kept {
-        let count = of_class.entry(labels[place]).or_default();
+    for index in kept {
+        let count = of_class.entry(labels[index]).or_default();
         *count += 1;
         if merged.boxes.len() == test.max_detections {
             break;
         }
         if test.max_per_class == 0 || *count <= test.max_per_class {
-            merged.boxes.push(boxes[place]);
-            merged.labels.push(labels[place]);
-            merged.scores.push(scores[place]);
+            merged.boxes.push(boxes[index]);
+            merged.labels.push(labels[index]);
+            merged.scores.push(scores[index]);
         }
     }
     merged

@@ -14,6 +14,8 @@ pub enum Head {
     /// Score a head on stored proposals, without images
     #[command(after_help = "Example:\n  longtail head eval bank/heads/acsl.safetensors bank/validation")]
     Eval(HeadEval),
+    /// Train heads with every combination of settings, in parallel, and choose by held-out training images
+    Sweep(HeadSweep),
     /// Put a head back into its detector, or write the classifier for another framework
     Apply(HeadApply),
 }
@@ -75,6 +77,40 @@ pub struct HeadEval {
     pub detections: Option<PathBuf>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// `longtail head sweep`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every combination of the varied values is trained, in parallel on the cores; settings are those of `longtail head train`. The
+head that is kept is chosen by the held-out training images, never by the validation images. Heads that are finished are
+read when the same command is given again.
+
+Examples:
+  longtail head sweep bank --vary loss.threshold=0.5,0.7,0.9 --vary loss.background=balanced,frequency-sampled --seeds 0,1,2
+  longtail head sweep bank --vary loss=softmax-cross-entropy,acsl,bags,seesaw --vary learning_rate=0.02,0.05 \\
+      --set length.epochs=12")]
+pub struct HeadSweep {
+    /// Folder of the bank
+    pub bank: PathBuf,
+    /// Setting and its values, separated by commas; may be repeated
+    #[arg(long, value_name = "KEY=V1,V2,…")]
+    pub vary: Vec<String>,
+    /// Override a value of all heads; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub overrides: Vec<String>,
+    /// Seeds, separated by commas
+    #[arg(long, value_delimiter = ',', default_value = "0")]
+    pub seeds: Vec<u64>,
+    /// The metric on the held-out images that chooses the head
+    #[arg(long, default_value = "AP")]
+    pub metric: String,
+    /// Folder of the heads [default: BANK/sweep]
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Format of the table on standard output
+    #[arg(long, default_value = "text")]
     pub format: Format,
 }
 

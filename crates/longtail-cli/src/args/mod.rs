@@ -32,7 +32,7 @@ pub use emoji::{Emoji, EmojiExport, ExportLayout};
 pub use eval::Eval;
 pub use explain::Explain;
 pub use features::{BackgroundPlace, Features, FeaturesExtract, FeaturesImport, FeaturesInfo};
-pub use head::{Framework, Head, HeadApply, HeadEval, HeadTrain};
+pub use head::{Framework, Head, HeadApply, HeadEval, HeadSweep, HeadTrain};
 pub use predict::Predict;
 pub use report::Report;
 pub use sweep::Sweep;
@@ -64,7 +64,7 @@ pub enum Command {
     /// Keep a detector's RoI features: computed once, any classifier is trained on them in minutes
     #[command(subcommand)]
     Features(Features),
-    /// Train, score and put back classifiers on kept features
+    /// Train, compare, score and put back classifiers on kept features
     #[command(subcommand)]
     Head(Head),
     /// Train the last stage's classifier with several values of its settings, and compare them over seeds

@@ -17,17 +17,13 @@ Examples:
   longtail sweep configs/demo.toml --from runs/demo/1 --vary 'loss.cuts=[[5],[50],[500]]' \\
       --set 'stages.1.classifiers=[{ name = \"BAGS\", loss = { kind = \"bags\" } }]'
 
-On a feature bank every combination of the varied values is trained, in parallel on the cores; settings are those of
-`longtail head train`. The head that is kept is chosen by the held-out training images, never by the validation images:
-  longtail sweep bank --vary loss.threshold=0.5,0.7,0.9 --vary loss.background=balanced,frequency-sampled --seeds 0,1,2
-  longtail sweep bank --vary loss=softmax-cross-entropy,acsl,bags,seesaw --vary learning_rate=0.02,0.05 --set length.epochs=12")]
+Heads on a feature bank are swept by `longtail head sweep`.")]
 pub struct Sweep {
-    /// Recipe file (TOML), or folder of a feature bank
+    /// Recipe file (TOML)
     pub recipe: PathBuf,
-    /// Setting of the classifier and its values, separated by commas; without it the classifiers are the recipe's. On a
-    /// bank it may be repeated
+    /// Setting of the classifier and its values, separated by commas; without it the classifiers are the recipe's
     #[arg(long, value_name = "KEY=V1,V2,…")]
-    pub vary: Vec<String>,
+    pub vary: Option<String>,
     /// Override a value of the recipe; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
@@ -37,10 +33,7 @@ pub struct Sweep {
     /// Finished runs to take the stages before the last from, one a seed, separated by commas; their recipes must agree
     #[arg(long, value_delimiter = ',')]
     pub from: Vec<PathBuf>,
-    /// On a bank: the metric that chooses the head
-    #[arg(long, default_value = "AP")]
-    pub metric: String,
-    /// Folder with a run for each seed [default: runs/RECIPE-sweep, or BANK/sweep]
+    /// Folder with a run for each seed [default: runs/RECIPE-sweep]
     #[arg(long)]
     pub out: Option<PathBuf>,
     #[command(flatten)]

@@ -9,7 +9,7 @@ use longtail_eval::{
     rescoring::{Method, Rescoring, fit},
     write_detections,
 };
-use longtail_train::run_folder::write_atomically;
+use longtail_run::write_atomically;
 
 use crate::{
     Outcome,

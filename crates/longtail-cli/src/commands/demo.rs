@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use longtail_report::Table;
-use longtail_train::{Recipe, RunFolder, run_folder::next_run_path};
+use longtail_run::{RunFolder, next_run_path};
+use longtail_train::Recipe;
 
 use crate::{
     Outcome, args::Demo, commands::train::command_line, printer::Printer, progress::Progress, report_data,

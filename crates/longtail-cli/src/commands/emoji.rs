@@ -1,7 +1,7 @@
 //! `longtail emoji`
 
 use longtail_emoji::{World, WorldConfig};
-use longtail_train::{Event, Observer};
+use longtail_run::{Event, Observer};
 
 use crate::{
     Outcome,

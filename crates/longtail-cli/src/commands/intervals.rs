@@ -8,7 +8,8 @@ use longtail_eval::{
     compare_runs,
 };
 use longtail_report::{Cell, spread};
-use longtail_train::{Recipe, Results, Silent, data::Validation};
+use longtail_run::{Results, Silent};
+use longtail_train::{Recipe, data::Validation};
 use serde_json::json;
 
 use crate::{

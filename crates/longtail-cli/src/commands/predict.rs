@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, fs, io::Write, iter, path::Path};
 
 use anyhow::{Context, ensure};
 use longtail_data::read_image;
-use longtail_train::{Predictor, run_folder::write_atomically};
+use longtail_run::write_atomically;
+use longtail_train::Predictor;
 use serde::Serialize;
 
 use crate::{

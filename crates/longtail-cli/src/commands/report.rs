@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use longtail_report::{ReportData, Table, aggregate};
-use longtail_train::{Results, Silent, TrainError, run_folder::write_atomically};
+use longtail_run::{Results, RunError, Silent, write_atomically};
 use std::io::Write;
 
 use crate::{
@@ -35,7 +35,7 @@ pub fn run(arguments: &Report, printer: &Printer) -> anyhow::Result<Outcome> {
     };
     print_table(&table, arguments.format, printer)?;
     if matches!(arguments.format, Format::Text | Format::Markdown) {
-        let results: Result<Vec<Results>, TrainError> =
+        let results: Result<Vec<Results>, RunError> =
             arguments.runs.iter().map(|run| Results::read(run)).collect();
         if let Some(remark) = report_data::remark(&results?) {
             printer.data(&format!("\n{remark}"))?;

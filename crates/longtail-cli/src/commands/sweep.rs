@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow, bail, ensure};
+use longtail_head::{ClassifierRecipe, settings::changed};
 use longtail_loss::LossConfig;
 use longtail_report::aggregate;
-use longtail_train::{
-    Recipe, Results, RunFolder, Silent, branch,
-    recipe::{ClassifierRecipe, Trained},
-};
+use longtail_run::{Results, RunFolder, Silent};
+use longtail_train::{Recipe, branch, recipe::Trained};
 
 use crate::{
     Outcome,
@@ -22,18 +21,15 @@ use crate::{
 
 /// Trains every value for every seed, and prints one table.
 pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
-    let vary = arguments.vary.iter().map(|text| parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
-    if arguments.recipe.is_dir() {
-        arguments.device.expect_processor("a sweep over a feature bank")?;
-        return super::head::sweep::run(arguments, &vary, printer);
-    }
+    ensure!(
+        !arguments.recipe.is_dir(),
+        "{} is a folder, not a recipe; heads on a feature bank are swept by `longtail head sweep`",
+        arguments.recipe.display()
+    );
     let mut recipe = Recipe::read(&arguments.recipe, &arguments.overrides)?;
-    match vary.as_slice() {
-        [] => {}
-        [(key, values)] => recipe = expand(recipe, key, values)?,
-        _ => bail!(
-            "several --vary make every combination, which only a sweep over a feature bank does; give one"
-        ),
+    if let Some(vary) = &arguments.vary {
+        let (key, values) = parse(vary)?;
+        recipe = expand(recipe, &key, &values)?;
     }
     let from = &arguments.from;
     if !from.is_empty() && from.len() != arguments.seeds.len() {
@@ -44,12 +40,12 @@ pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
     let device = arguments.device.open(printer)?;
     let mut progress = Progress::new(*printer)?;
     let mut runs: Vec<PathBuf> = Vec::new();
-    for (place, &seed) in arguments.seeds.iter().enumerate() {
+    for (index, &seed) in arguments.seeds.iter().enumerate() {
         let path = out.join(format!("seed-{seed}"));
         let recipe = Recipe { seed, ..recipe.clone() };
         // An interrupted sweep goes on where it stopped; finished seeds are read.
         let mut resume = path.join("checkpoints/last.safetensors").exists();
-        if let Some(from) = from.get(place).filter(|_| !resume) {
+        if let Some(from) = from.get(index).filter(|_| !resume) {
             branch(from, recipe.stages.len() - 1, &recipe, &RunFolder::open(&path, false)?)?;
             resume = true;
         }
@@ -77,11 +73,11 @@ pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
 }
 
 /// The key and its values. Commas inside brackets or quotes do not separate.
-fn parse(text: &str) -> anyhow::Result<(String, Vec<String>)> {
+pub(super) fn parse(text: &str) -> anyhow::Result<(String, Vec<String>)> {
     let (key, values) = text
         .split_once('=')
         .filter(|(key, values)| !key.is_empty() && !values.is_empty())
-        .ok_or_else(|| anyhow!("`--vary {text}` is no `key=v1,v2,…`, as in `loss.threshold=0.5,0.7`"))?;
+        .ok_or_else(|| anyhow!("`--vary {text}` is not `key=v1,v2,…`, as in `loss.threshold=0.5,0.7`"))?;
     // A list of lists is a list of values, each a list.
     let lists = values.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::trim);
     let values = lists.filter(|inner| inner.starts_with('[') && inner.ends_with(']')).unwrap_or(values);
@@ -103,7 +99,7 @@ fn parse(text: &str) -> anyhow::Result<(String, Vec<String>)> {
     Ok((key.to_owned(), parts))
 }
 
-/// The recipe with a classifier for each value in the place of the last stage's.
+/// The recipe with a classifier for each value instead of the last stage's.
 fn expand(mut recipe: Recipe, key: &str, values: &[String]) -> anyhow::Result<Recipe> {
     let stage = recipe.stages.last_mut().context("a recipe has stages")?;
     if stage.train != Trained::Classifier {
@@ -118,7 +114,8 @@ fn expand(mut recipe: Recipe, key: &str, values: &[String]) -> anyhow::Result<Re
     }];
     for value in values {
         let name = format!("{}, {} {value}", last.name, key.rsplit('.').next().unwrap_or(key));
-        let varied = last.with(key, value).with_context(|| format!("--vary {key}={value}"))?;
+        let varied =
+            changed(&last, &[format!("{key}={value}")]).with_context(|| format!("--vary {key}={value}"))?;
         classifiers.push(ClassifierRecipe { name, ..varied });
     }
     stage.classifiers = classifiers;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use longtail_train::{Recipe, RunFolder, run_folder::next_run_path};
+use longtail_run::{RunFolder, next_run_path};
+use longtail_train::Recipe;
 
 use crate::{Outcome, args::Train, printer::Printer, progress::Progress};
 

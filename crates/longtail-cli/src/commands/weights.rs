@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use burn::tensor::Device;
+use longtail_bank::{Class, ClassTable};
 use longtail_data::AnnotationSet;
 use longtail_train::{
     Predictor,
-    weights::{ClassName, Request, export, import},
+    weights::{Request, export, import},
 };
 use longtail_weights::{Fate, Naming, WeightFile, names::Unread};
 use serde_json::json;
@@ -162,17 +163,17 @@ fn write(arguments: &WeightsExport, printer: &Printer) -> anyhow::Result<Outcome
 }
 
 /// Classes of an annotation file, or a name a line.
-fn class_names(path: &Path) -> anyhow::Result<Vec<ClassName>> {
+fn class_names(path: &Path) -> anyhow::Result<ClassTable> {
     if path.extension().is_some_and(|extension| extension == "json") {
         let set = AnnotationSet::read(path)?;
-        let mut classes: Vec<ClassName> =
-            set.categories.into_iter().map(|c| ClassName { category_id: c.id, name: c.name }).collect();
+        let mut classes: Vec<Class> =
+            set.categories.into_iter().map(|c| Class::named(c.id, c.name)).collect();
         classes.sort_by_key(|class| class.category_id);
-        return Ok(classes);
+        return Ok(classes.into());
     }
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let names = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    Ok((1..).zip(names).map(|(category_id, name)| ClassName { category_id, name: name.to_owned() }).collect())
+    Ok((1..).zip(names).map(|(category_id, name)| Class::named(category_id, name)).collect())
 }
 
 fn shape(sides: &[usize]) -> String {

@@ -8,7 +8,7 @@ const FOUNDATIONS: [&str; 2] = ["longtail-draw", "longtail-files"];
 /// Crates in order: each may depend on those that `allowed` lists.
 fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
     BTreeMap::from([
-        ("longtail-bank", &[] as &[_]),
+        ("longtail-bank", &["longtail-files"] as &[_]),
         ("longtail-data", &[]),
         ("longtail-draw", &[]),
         ("longtail-emoji", &["longtail-data"]),
@@ -19,14 +19,33 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("longtail-eval", &["longtail-data"]),
         ("longtail-detect", &["longtail-data", "longtail-loss"]),
         (
+            "longtail-run",
+            &["longtail-bank", "longtail-data", "longtail-eval", "longtail-files", "longtail-loss"],
+        ),
+        (
+            "longtail-head",
+            &[
+                "longtail-bank",
+                "longtail-data",
+                "longtail-draw",
+                "longtail-eval",
+                "longtail-files",
+                "longtail-loss",
+                "longtail-run",
+            ],
+        ),
+        (
             "longtail-train",
             &[
                 "longtail-bank",
                 "longtail-data",
                 "longtail-detect",
+                "longtail-draw",
                 "longtail-emoji",
                 "longtail-eval",
+                "longtail-head",
                 "longtail-loss",
+                "longtail-run",
                 "longtail-weights",
             ],
         ),
@@ -39,8 +58,11 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "longtail-detect",
                 "longtail-emoji",
                 "longtail-eval",
+                "longtail-files",
+                "longtail-head",
                 "longtail-loss",
                 "longtail-report",
+                "longtail-run",
                 "longtail-train",
                 "longtail-weights",
             ],
@@ -84,8 +106,10 @@ fn dependencies_point_one_way() {
                 "longtail-emoji",
                 "longtail-eval",
                 "longtail-files",
+                "longtail-head",
                 "longtail-mask",
                 "longtail-report",
+                "longtail-run",
                 "longtail-weights",
             ]
             .contains(&name.as_str());

@@ -145,9 +145,7 @@ fn killed_at_twenty_random_moments_it_is_valid_or_goes_on() {
 fn a_bank_larger_than_the_window_takes_the_memory_of_the_window() {
     const WIDTH: usize = 1024;
     let folder = tempfile::tempdir().unwrap();
-    let classes = (0..3)
-        .map(|c| Class { category_id: c, name: format!("class {c}"), train_images: 1, train_instances: 1 })
-        .collect();
+    let classes = (0..3).map(|c| Class::counted(c, format!("class {c}"), 1, 1)).collect();
     let images = 400;
     let header = Header {
         images_per_shard: 20,
@@ -249,6 +247,7 @@ fn a_head_is_trained_scored_and_put_back() {
 
     let sweep = made.path("sweep");
     let table = succeed(&[
+        "head",
         "sweep",
         &bank,
         "--vary",
@@ -279,7 +278,7 @@ fn a_head_is_trained_scored_and_put_back() {
     );
     refuses(&["head", "train", &validation, "--loss", "acsl"], &["proposals"]);
     refuses(&["head", "eval", &head, &bank], &["training RoIs"]);
-    refuses(&["features", "info", &made.path("run")], &["no feature bank"]);
+    refuses(&["features", "info", &made.path("run")], &["not a feature bank"]);
     refuses(
         &["features", "extract", &made.path("run"), "--out", &made.path("x"), "--views", "3"],
         &["--scales"],
@@ -322,7 +321,7 @@ fn arrays_are_imported_or_refused() {
     let mut found = vec![0.0; 2];
     shard.features(0..1, &mut found);
     assert_eq!(found, [0.0, 1.0]);
-    assert_eq!(bank.header().classes[1].train_images, 1);
+    assert_eq!(bank.header().classes[1].train_images, Some(1));
     succeed(&[
         "head",
         "train",
@@ -355,14 +354,14 @@ fn arrays_are_imported_or_refused() {
     refused(
         &|| npy("labels.npy", "<i8", "(4,)", integers(&[2, 7, 0, 2])),
         &[],
-        &["row 1", "label 7 is no class"],
+        &["row 1", "label 7 is not a class"],
     );
     refused(
         &|| npy("labels.npy", "<i8", "(3,)", integers(&[2, 1, 0])),
         &[],
         &["`labels` has 3 values", "4 rows"],
     );
-    refused(&|| fs::write(&features, b"PK").unwrap(), &[], &["features.npy", "no NumPy array"]);
+    refused(&|| fs::write(&features, b"PK").unwrap(), &[], &["features.npy", "not a NumPy array"]);
     refused(&|| {}, &["--proposals"], &["`regressed`"]);
 }
 

@@ -497,6 +497,9 @@ fn a_sweep_trains_every_value_and_goes_on_where_it_stopped() {
         assert_eq!(code(&found), 2, "{vary}");
         assert_says(&found, &[part]);
     }
+    let folder = output(&["sweep", &out]);
+    assert_eq!(code(&folder), 2);
+    assert_says(&folder, &["is a folder", "longtail head sweep"]);
 }
 
 #[test]
@@ -512,6 +515,7 @@ fn help_has_examples_and_completions_are_printed() {
         vec!["report"],
         vec!["completions"],
         vec!["sweep"],
+        vec!["head", "sweep"],
         vec!["explain", "loss"],
     ] {
         let help = succeed(&[&command[..], &["--help"]].concat());

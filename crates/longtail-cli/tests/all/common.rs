@@ -7,12 +7,12 @@ use std::{
 };
 
 /// A detector as small as they get.
-pub const DETECTOR: &str = include_str!("../../../longtail-train/tests/common/detector.toml");
+pub const DETECTOR: &str = include_str!("../../../longtail-train/tests/all/detector.toml");
 
 /// The recipe of the training crate's tests.
 pub const TINY: &str = concat!(
-    include_str!("../../../longtail-train/tests/common/tiny.toml"),
-    include_str!("../../../longtail-train/tests/common/detector.toml")
+    include_str!("../../../longtail-train/tests/all/tiny.toml"),
+    include_str!("../../../longtail-train/tests/all/detector.toml")
 );
 
 pub fn longtail(arguments: &[&str]) -> Command {

@@ -43,6 +43,7 @@ fn a_head_with_its_hidden_layer_is_trained_scored_and_put_back() {
     image::RgbImage::from_pixel(64, 64, image::Rgb([120, 30, 60])).save(&picture).unwrap();
     succeed(&["predict", &repaired, &picture, "--out", &path("predictions")]);
     let table = succeed(&[
+        "head",
         "sweep",
         &bank,
         "--set",

@@ -2,12 +2,14 @@
 //!
 //! | module | purpose |
 //! | --- | --- |
-//! | [`source`] | the trained detector whose features are kept |
-//! | [`mod@extract`] | training RoIs, held-out and validation proposals of a data set |
+//! | `source` | the trained detector whose features are kept |
+//! | `extract` | training RoIs, held-out and validation proposals of a data set |
+//! | `job` | a part in the making, shard by shard |
 //! | [`truth`] | ground truth beside proposals |
 
-pub mod extract;
-pub mod source;
+mod extract;
+mod job;
+pub(crate) mod source;
 pub mod truth;
 
 pub use extract::{ExtractOptions, Plan, extract};

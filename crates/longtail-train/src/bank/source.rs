@@ -9,25 +9,18 @@ use burn::tensor::{Device, TensorData};
 use longtail_bank::FeatureLayer;
 use longtail_detect::FasterRcnn;
 use longtail_loss::{LossConfig, PostHoc};
+use longtail_run::Results;
 use sha2::{Digest, Sha256};
 
 use crate::{
     checkpoint::Checkpoint,
     error::TrainError,
-    head::apply::STAGE,
-    parameters::{TensorMap, restore},
-    recipe::{Recipe, Trained},
-    results::Results,
+    parameters::{CLASSIFIER, HIDDEN, REGRESSION_HIDDEN, TensorMap, restore},
+    recipe::{FileData, Recipe, Trained},
 };
 
-/// Names of the last classification layer's parameters in a checkpoint.
-pub const CLASSIFIER: [&str; 2] = ["roi_head.classifier.weight", "roi_head.classifier.bias"];
-
-/// Names of the parameters of the last hidden layer.
-pub const HIDDEN: [&str; 2] = ["roi_head.hidden.1.weight", "roi_head.hidden.1.bias"];
-/// Names of the parameters of the box regression's own last hidden layer.
-pub const REGRESSION_HIDDEN: [&str; 2] =
-    ["roi_head.regression_hidden.weight", "roi_head.regression_hidden.bias"];
+/// Name of the stage that a repaired run ends with.
+pub const REPAIRED: &str = "repaired";
 
 /// A trained detector, frozen, with the recipe and loss that made it.
 pub struct FeatureSource {
@@ -45,11 +38,16 @@ pub struct FeatureSource {
 
 impl FeatureSource {
     /// Opens a run folder, at the end of `stage` or of its last stage that trains everything, or as it was repaired; or a
-    /// checkpoint in the `checkpoints` folder of a run. `overrides` change the recipe, as in training.
+    /// checkpoint in the `checkpoints` folder of a run. `data` replaces the recipe's, `overrides` change it, as in training.
     ///
     /// # Errors
     /// If there is no such checkpoint, or the recipe cannot be read.
-    pub fn open(path: &Path, stage: Option<&str>, overrides: &[String]) -> Result<Self, TrainError> {
+    pub fn open(
+        path: &Path,
+        stage: Option<&str>,
+        data: Option<&FileData>,
+        overrides: &[String],
+    ) -> Result<Self, TrainError> {
         let given = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason };
         let (run, file) = if path.is_dir() {
             (path.to_owned(), None)
@@ -60,10 +58,10 @@ impl FeatureSource {
             })?;
             (run.to_owned(), path.file_stem().map(|stem| stem.to_string_lossy().into_owned()))
         };
-        let recipe = Recipe::read(&run.join("config.toml"), overrides)?;
+        let recipe = Recipe::read_with_data(&run.join("config.toml"), data, overrides)?;
         let asked = stage.or(file.as_deref().filter(|stem| *stem != "last"));
-        let repaired = run.join(format!("checkpoints/{STAGE}.safetensors"));
-        if asked.unwrap_or(STAGE) == STAGE && repaired.exists() {
+        let repaired = run.join(format!("checkpoints/{REPAIRED}.safetensors"));
+        if asked.unwrap_or(REPAIRED) == REPAIRED && repaired.exists() {
             let classifier = Results::read(&run)?.classifiers.pop();
             let (loss, correction) = classifier
                 .map_or((LossConfig::SoftmaxCrossEntropy, None), |classifier| {
@@ -106,7 +104,7 @@ impl FeatureSource {
         let outputs = self
             .checkpoint
             .classifier_outputs()
-            .ok_or_else(|| refused("has no classifier; it is no checkpoint of a detector".into()))?;
+            .ok_or_else(|| refused("has no classifier; it is not a checkpoint of a detector".into()))?;
         let detector = self.recipe.detector.init(num_classes, outputs, 0, &device.clone().inner());
         restore(detector, &self.checkpoint.model).map_err(|reason| {
             refused(format!("does not fit the {num_classes} classes of the data: {reason}"))

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use longtail_bank::{Bank, TruthFile};
+use longtail_bank::{Bank, ClassTable, TruthFile};
 use longtail_data::AnnotationSet;
 use longtail_eval::{Detection, EvalReport, Scoring};
 
 use crate::{
-    data::{Class, Truth, label_of},
+    data::{Truth, group_of, label_of},
     error::TrainError,
 };
 
@@ -29,14 +29,18 @@ pub fn write(folder: &Path, truths: &[Truth]) -> Result<Vec<TruthFile>, TrainErr
 }
 
 /// The part of a training set that lies in some images, as ground truth. Classes have the groups of the whole set.
-pub fn of_images(set: &AnnotationSet, images: &BTreeSet<i64>, classes: &[Class], scoring: Scoring) -> Truth {
+pub fn of_images(
+    set: &AnnotationSet,
+    images: &BTreeSet<i64>,
+    classes: &ClassTable,
+    scoring: Scoring,
+) -> Truth {
     let mut annotations = set.clone();
     annotations.path = None;
     annotations.images.retain(|image| images.contains(&image.id));
     annotations.annotations.retain(|annotation| images.contains(&annotation.image_id));
     for category in &mut annotations.categories {
-        let class = classes.iter().find(|class| class.category_id == category.id);
-        category.frequency = class.map(|class| class.frequency);
+        category.frequency = group_of(classes, category.id);
     }
     let label = format!("held-out training images, {}", label_of(scoring));
     Truth { name: scoring.to_string(), label, scoring, annotations }

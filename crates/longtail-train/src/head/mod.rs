@@ -1,34 +1,15 @@
-//! The last classification layer, if asked with the hidden layer below it, trained on a feature bank, without the detector.
+//! Heads and the detector they belong to.
 //!
 //! | module | purpose |
 //! | --- | --- |
-//! | [`recipe`] | every setting of a head's training |
-//! | [`layer`] | linear, normalised and cosine classifiers on slices |
-//! | [`hidden`] | the last hidden layer on slices |
-//! | [`mod@file`] | a trained head as a file |
-//! | [`sampling`] | how often images and RoIs come |
-//! | [`stream`] | steps of RoIs from a bank, in windows that fit memory |
-//! | [`mod@train`] | stochastic gradient descent |
-//! | [`lbfgs`] | L-BFGS for convex losses |
-//! | [`evaluate`] | detections and scores from stored proposals |
-//! | [`mod@apply`] | the head put back into a detector, here or elsewhere |
-//! | [`sweep`] | many heads on one bank |
+//! | `detect` | detections from stored proposals |
+//! | `sweep` | many heads on one bank, scored by their detections on held-out images |
+//! | `apply` | a head put back into the detector |
 
-pub mod apply;
-pub mod evaluate;
-pub mod file;
-pub mod hidden;
-pub mod layer;
-pub mod lbfgs;
-pub mod recipe;
-pub mod sampling;
-pub mod stream;
-pub mod sweep;
-pub mod train;
+mod apply;
+mod detect;
+mod sweep;
 
-pub use apply::{ExportFormat, apply, export};
-pub use file::{Head, HeadFile, Inputs, TrainingSummary};
-pub use hidden::{Hidden, HiddenRecipe};
-pub use layer::ClassifierKind;
-pub use recipe::{BatchRecipe, HeadRecipe, OptimizerRecipe};
-pub use train::train;
+pub use apply::apply;
+pub use detect::{detect, test_rules};
+pub use sweep::sweep;

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, io::Write, path::Path};
 
 use longtail_loss::Column;
+use longtail_run::write_atomically;
 use longtail_weights::{Naming, transfer, write::to_bytes};
 
 use super::import::to_arrays;
-use crate::{error::TrainError, predict::Predictor, run_folder::write_atomically};
+use crate::{error::TrainError, predict::Predictor};
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub fn export(predictor: &Predictor, naming: Naming, path: &Path) -> Result<Expo
             naming.name()
         )));
     }
-    let arrays = to_arrays(&predictor.parameters());
+    let arrays = to_arrays(&predictor.parameters())?;
     let (named, left) = transfer::export(&arrays, naming)?;
     if let Some(first) = left.first() {
         let reason = format!(
@@ -61,7 +62,7 @@ pub fn export(predictor: &Predictor, naming: Naming, path: &Path) -> Result<Expo
         ("std".to_owned(), json(serde_json::json!(transform.std))),
         ("channels".to_owned(), "RGB".to_owned()),
         ("scores".to_owned(), predictor.score_function().to_owned()),
-        ("detector".to_owned(), serde_json::to_string(detector).unwrap_or_default()),
+        ("detector".to_owned(), serde_json::to_string(detector).map_err(|e| refused(e.to_string()))?),
     ]);
     let bytes = to_bytes(&named, &metadata)?;
     write_atomically(path, |file| file.write_all(&bytes))?;

@@ -3,15 +3,17 @@
 use std::path::Path;
 
 use burn::tensor::{Device, TensorData};
+use longtail_bank::{Class, ClassTable};
+use longtail_head::settings::changed;
 use longtail_loss::LossConfig;
 use longtail_weights::{Array, Arrays, ImportOptions, Naming, Row, WeightFile, names::Unread, transfer};
 
-use super::{ClassName, Description, infer::infer};
+use super::infer::infer;
 use crate::{
     checkpoint::Checkpoint,
+    description::Description,
     error::TrainError,
-    overrides::set,
-    parameters::{TensorMap, snapshot},
+    parameters::{TensorMap, floats, snapshot},
 };
 
 /// What is asked of an import.
@@ -22,7 +24,7 @@ pub struct Request {
     /// The first convolution is on blue, green, red (detectron2's always is).
     pub bgr: bool,
     /// Classes of the data set it was trained on, in the order of the file or with ids that name its columns.
-    pub classes: Option<Vec<ClassName>>,
+    pub classes: Option<ClassTable>,
     /// Settings that no shape tells, as `detector.backbone.style=caffe`.
     pub overrides: Vec<String>,
 }
@@ -61,9 +63,9 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, TrainError> {
     let inferred = infer(&weights, naming).map_err(refused)?;
     let mut notes = Vec::new();
     let (classes, map) = match inferred.classes {
-        None => (Vec::new(), None),
+        None => (ClassTable::default(), None),
         Some(count) => {
-            let (classes, map) = classes(count, &file, request.classes.as_deref()).map_err(refused)?;
+            let (classes, map) = classes(count, &file, request.classes.as_ref()).map_err(refused)?;
             if classes.len() != count {
                 notes.push(format!(
                     "classifier resized from {count} to {} classes, by their ids",
@@ -83,7 +85,7 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, TrainError> {
         loss: LossConfig::SoftmaxCrossEntropy,
         classes,
     };
-    description = with(description, &request.overrides)?;
+    description = changed(&description, &request.overrides)?;
     description.validate()?;
 
     if description.detector.roi_head.separate_regression {
@@ -93,7 +95,7 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, TrainError> {
     }
     let count = description.classes.len().max(1);
     let detector = description.detector.init(count, count + 1, 0, &Device::flex());
-    let mut wanted = to_arrays(&snapshot(&detector));
+    let mut wanted = to_arrays(&snapshot(&detector))?;
     if matches!(naming, Naming::TorchvisionResnet | Naming::EfficientnetLite) {
         wanted.retain(|path, _| path.starts_with("backbone."));
     }
@@ -124,47 +126,34 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, TrainError> {
 fn classes(
     count: usize,
     file: &WeightFile,
-    given: Option<&[ClassName]>,
-) -> Result<(Vec<ClassName>, Vec<Option<usize>>), String> {
-    let same = |classes: Vec<ClassName>| (classes, (0..count).map(Some).collect());
+    given: Option<&ClassTable>,
+) -> Result<(ClassTable, Vec<Option<usize>>), String> {
+    let same = |classes: ClassTable| (classes, (0..count).map(Some).collect());
     if let Some(given) = given {
         if given.len() == count {
-            return Ok(same(given.to_vec()));
+            return Ok(same(given.clone()));
         }
         // COCO's ids go up to 90 for 80 classes; torchvision has a column for each id.
-        let column = |class: &ClassName| {
+        let column = |class: &Class| {
             usize::try_from(class.category_id).ok().filter(|id| (1..=count).contains(id)).map(|id| id - 1)
         };
         let columns: Option<Vec<_>> = given.iter().map(|class| column(class).map(Some)).collect();
         let columns = columns.ok_or_else(|| {
             format!("has {count} classes, but {} were given whose ids do not name its columns", given.len())
         })?;
-        return Ok((given.to_vec(), columns));
+        return Ok((given.clone(), columns));
     }
     let names = file.classes.clone().filter(|names| names.len() == count);
-    let names = names.unwrap_or_else(|| (1..=count).map(|place| format!("class {place}")).collect());
-    let class = |(place, name)| ClassName { category_id: place as i64 + 1, name };
-    Ok(same(names.into_iter().enumerate().map(class).collect()))
+    let names = names.unwrap_or_else(|| (1..=count).map(|column| format!("class {column}")).collect());
+    Ok(same((1..).zip(names).map(|(category_id, name)| Class::named(category_id, name)).collect()))
 }
 
-fn with(description: Description, overrides: &[String]) -> Result<Description, TrainError> {
-    if overrides.is_empty() {
-        return Ok(description);
-    }
-    let malformed = |reason: String| TrainError::recipe("--set", reason);
-    let mut table = toml::Table::try_from(&description).map_err(|e| malformed(e.to_string()))?;
-    for entry in overrides {
-        set(&mut table, entry)?;
-    }
-    toml::Value::Table(table).try_into().map_err(|e: toml::de::Error| malformed(e.to_string()))
-}
-
-pub(super) fn to_arrays(tensors: &TensorMap) -> Arrays {
-    let array = |data: &TensorData| Array {
-        shape: data.shape().to_vec(),
-        values: data.try_to_vec::<f32>().unwrap_or_default(),
+pub(super) fn to_arrays(tensors: &TensorMap) -> Result<Arrays, TrainError> {
+    let array = |(path, data): (&String, &TensorData)| {
+        let values = floats(path, data)?;
+        Ok((path.clone(), Array { shape: data.shape().to_vec(), values }))
     };
-    tensors.iter().map(|(path, data)| (path.clone(), array(data))).collect()
+    tensors.iter().map(array).collect()
 }
 
 pub(super) fn to_tensors(arrays: &Arrays) -> TensorMap {

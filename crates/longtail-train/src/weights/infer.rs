@@ -60,14 +60,14 @@ pub(super) fn infer(weights: &BTreeMap<&str, &Tensor>, naming: Naming) -> Result
     detector.fpn_channels = shapes.of("pyramid.lateral.0.weight")?[0];
     let anchors = shapes.of("rpn.objectness.weight")?[0];
     if anchors != detector.anchors.ratios.len() {
-        return Err(format!("has {anchors} anchors a place; those with three aspect ratios are read"));
+        return Err(format!("has {anchors} anchors at a location; those with three aspect ratios are read"));
     }
     let &[hidden, inputs] = shapes.of("roi_head.hidden.0.weight")? else {
-        return Err("has a box head whose first layer is no matrix".into());
+        return Err("has a box head whose first layer is not a matrix".into());
     };
     let pooled_size = (inputs / detector.fpn_channels.max(1)).isqrt();
     if pooled_size * pooled_size * detector.fpn_channels != inputs {
-        return Err(format!("has a box head over {inputs} features, which is no square of bins"));
+        return Err(format!("has a box head over {inputs} features, which is not a square of bins"));
     }
     let outputs = shapes.of("roi_head.classifier.bias")?[0];
     let regressions = shapes.of("roi_head.regression.bias")?[0];

@@ -3,14 +3,14 @@
 use std::{collections::BTreeMap, path::Path};
 
 use burn::tensor::TensorData;
+use longtail_bank::ClassTable;
 use longtail_data::Transform;
 use longtail_detect::FasterRcnn;
+use longtail_head::columns::sources;
 use longtail_loss::Column;
 
-use super::ClassName;
 use crate::{
     checkpoint::Checkpoint,
-    data::Class,
     error::TrainError,
     parameters::{TensorMap, restore, snapshot},
 };
@@ -30,13 +30,13 @@ const SHARED_HIDDEN: &str = ".hidden.1.";
 pub(crate) fn start(
     detector: FasterRcnn,
     path: &Path,
-    classes: &[Class],
+    classes: &ClassTable,
     columns: &[Column],
     transform: &Transform,
 ) -> Result<(FasterRcnn, Vec<String>), TrainError> {
     let refused = |reason: String| TrainError::Weights { path: path.to_owned(), reason };
     let checkpoint = Checkpoint::read(path)?;
-    let theirs = checkpoint.description.as_ref().map(|d| d.classes.as_slice()).filter(|c| !c.is_empty());
+    let theirs = checkpoint.description.as_ref().map(|d| &d.classes).filter(|c| !c.is_empty());
     let map = theirs.map(|theirs| by_name(theirs, classes));
     let initial = snapshot(&detector);
     let mut merged = TensorMap::new();
@@ -53,7 +53,7 @@ pub(crate) fn start(
         };
         let sources = map.as_ref().filter(|(_, same)| !same).and_then(|(map, _)| {
             if name.contains(CLASSIFIER) {
-                Some(columns.iter().map(|column| column_of(*column, map)).collect::<Vec<_>>())
+                Some(sources(&in_the_file(columns, map), &columns_of(theirs.map_or(0, |c| c.len()))))
             } else if name.contains(REGRESSION) && own.shape().to_vec().last() != Some(&4) {
                 Some(map.iter().flat_map(|c| (0..4).map(move |d| c.map(|c| c * 4 + d))).collect())
             } else {
@@ -92,7 +92,7 @@ pub(crate) fn start(
         notes.push(format!("weights: not in the file, left at their initial values: {}", parts.join(", ")));
     }
     if unused > 0 {
-        notes.push(format!("weights: {unused} tensors of the file have no place in the recipe's detector"));
+        notes.push(format!("weights: {unused} tensors of the file do not belong to the recipe's detector"));
     }
     if let (true, Some((map, _)), Some(theirs)) = (resized, &map, theirs) {
         let (from, to, named) = (theirs.len(), classes.len(), map.iter().flatten().count());
@@ -113,22 +113,27 @@ pub(crate) fn start(
 }
 
 /// For each class the file's class of the same name; and whether all are the same.
-fn by_name(theirs: &[ClassName], classes: &[Class]) -> (Vec<Option<usize>>, bool) {
+fn by_name(theirs: &ClassTable, classes: &ClassTable) -> (Vec<Option<usize>>, bool) {
     let plain = |name: &str| name.to_lowercase().replace(['_', '-'], " ");
-    let places: BTreeMap<String, usize> =
-        theirs.iter().enumerate().map(|(place, class)| (plain(&class.name), place)).collect();
-    let map: Vec<_> = classes.iter().map(|class| places.get(&plain(&class.name)).copied()).collect();
-    let same = map.len() == theirs.len() && map.iter().enumerate().all(|(place, c)| *c == Some(place));
+    let labels: BTreeMap<String, usize> =
+        theirs.iter().enumerate().map(|(label, class)| (plain(&class.name), label)).collect();
+    let map: Vec<_> = classes.iter().map(|class| labels.get(&plain(&class.name)).copied()).collect();
+    let same = map.len() == theirs.len() && map.iter().enumerate().all(|(label, c)| *c == Some(label));
     (map, same)
 }
 
-/// The file's column, which has background first.
-fn column_of(column: Column, map: &[Option<usize>]) -> Option<usize> {
-    match column {
-        Column::Background => Some(0),
-        Column::Class(class) => map.get(class).copied().flatten().map(|class| class + 1),
-        Column::Foreground | Column::Others(_) => None,
-    }
+/// The columns of a file with so many classes: background first.
+fn columns_of(classes: usize) -> Vec<Column> {
+    std::iter::once(Column::Background).chain((0..classes).map(Column::Class)).collect()
+}
+
+/// Our columns in the file's classes, of which `map` has one for each of ours; none for a class that it does not have.
+fn in_the_file(columns: &[Column], map: &[Option<usize>]) -> Vec<Option<Column>> {
+    let theirs = |column: &Column| match *column {
+        Column::Class(class) => map.get(class).copied().flatten().map(Column::Class),
+        other => Some(other),
+    };
+    columns.iter().map(theirs).collect()
 }
 
 /// Columns of a matrix or entries of a vector: the file's, or our initial ones.
@@ -151,26 +156,19 @@ fn take_columns(file: &TensorData, own: &TensorData, sources: &[Option<usize>]) 
 
 #[cfg(test)]
 mod tests {
-    use longtail_data::FrequencyGroup;
+    use longtail_bank::Class;
 
     use super::*;
 
     #[test]
     fn columns_follow_the_names_of_their_classes() {
-        let theirs = ["traffic light", "cat"].map(|name| ClassName { category_id: 1, name: name.into() });
-        let class = |name: &str| Class {
-            category_id: 7,
-            name: name.into(),
-            frequency: FrequencyGroup::Rare,
-            train_images: 1,
-            train_instances: 1,
-            subgroup: None,
-        };
-        let (map, same) = by_name(&theirs, &[class("cat"), class("dog"), class("Traffic_light")]);
+        let table = |names: &[&str]| names.iter().map(|name| Class::named(7, *name)).collect::<ClassTable>();
+        let theirs = table(&["traffic light", "cat"]);
+        let (map, same) = by_name(&theirs, &table(&["cat", "dog", "Traffic_light"]));
         assert_eq!((map.as_slice(), same), (&[Some(1), None, Some(0)][..], false));
-        assert!(by_name(&theirs, &[class("traffic-light"), class("cat")]).1);
+        assert!(by_name(&theirs, &table(&["traffic-light", "cat"])).1);
         let columns = [Column::Background, Column::Class(0), Column::Class(1), Column::Class(2)];
-        let sources: Vec<_> = columns.iter().map(|column| column_of(*column, &map)).collect();
+        let sources = sources(&in_the_file(&columns, &map), &columns_of(theirs.len()));
         assert_eq!(sources, [Some(0), Some(2), None, Some(1)]);
         let file = TensorData::new(vec![0.0_f32, 1.0, 2.0, 3.0, 4.0, 5.0], [2, 3]);
         let own = TensorData::new(vec![-1.0_f32; 8], [2, 4]);

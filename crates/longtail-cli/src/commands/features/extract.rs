@@ -2,7 +2,10 @@
 
 use anyhow::bail;
 use longtail_bank::disk::size;
-use longtail_train::bank::{ExtractOptions, FeatureSource, Plan, extract};
+use longtail_train::{
+    bank::{ExtractOptions, FeatureSource, Plan, extract},
+    recipe::FileData,
+};
 
 use crate::{Outcome, args::FeaturesExtract, printer::Printer, progress::Progress};
 
@@ -16,7 +19,8 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
             arguments.scales.len()
         );
     }
-    let source = FeatureSource::open(&arguments.source, arguments.stage.as_deref(), &overrides(arguments))?;
+    let (stage, data) = (arguments.stage.as_deref(), data(arguments));
+    let source = FeatureSource::open(&arguments.source, stage, data.as_ref(), &arguments.overrides)?;
     printer.note(&format!("detector: {}", source.path.display()));
     let options = ExtractOptions {
         layer: arguments.layer.into(),
@@ -42,7 +46,7 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
     };
     let made = extract(&source, &options, &arguments.out, &device, &mut announce, &mut progress)?;
     let Some(made) = made else { return Ok(Outcome::Done) };
-    let counts = made.training.counts;
+    let counts = made.counts;
     printer.note(&format!(
         "bank: {} ({} of {} foreground and {} of {} background RoIs kept)",
         arguments.out.display(),
@@ -54,26 +58,11 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
     Ok(Outcome::Done)
 }
 
-/// The overrides with the data that were given by name.
-fn overrides(arguments: &FeaturesExtract) -> Vec<String> {
-    let mut overrides = Vec::new();
-    if let (Some(data), Some(images)) = (&arguments.data, &arguments.images) {
-        let quoted = |path: &std::path::Path| toml::Value::from(path.display().to_string()).to_string();
-        let mut table = format!(
-            "data={{ kind = \"files\", train_annotations = {}, train_images = {}",
-            quoted(data),
-            quoted(images)
-        );
-        if let Some(validation) = &arguments.validation_data {
-            let folder = arguments.validation_images.as_ref().unwrap_or(images);
-            table += &format!(
-                ", validation_annotations = {}, validation_images = {}",
-                quoted(validation),
-                quoted(folder)
-            );
-        }
-        overrides.push(table + " }");
-    }
-    overrides.extend(arguments.overrides.iter().cloned());
-    overrides
+/// The data that were given by name, instead of those of the run's recipe.
+fn data(arguments: &FeaturesExtract) -> Option<FileData> {
+    let (Some(annotations), Some(images)) = (&arguments.data, &arguments.images) else { return None };
+    let mut data = FileData::new(annotations, images);
+    data.validation_annotations = arguments.validation_data.clone();
+    data.validation_images = arguments.validation_images.clone();
+    Some(data)
 }

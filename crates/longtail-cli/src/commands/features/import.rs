@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use longtail_bank::{
-    BankWriter, Class, FeatureLayer, Header, ImageRows, Part, RoiSampling, TruthFile,
+    BankWriter, Class, ClassTable, FeatureLayer, Header, ImageRows, Part, RoiSampling, TruthFile,
     npy::{Array, Values, read_arrays},
 };
 use longtail_data::{AnnotationSet, ClassCounts, LabelMap};
 use longtail_eval::Protocol;
-use longtail_train::head::{Head, HeadFile, HeadRecipe, Hidden};
+use longtail_head::{Head, HeadFile, HeadRecipe, Hidden};
 
 use crate::{
     Outcome,
@@ -33,16 +33,13 @@ pub fn run(arguments: &FeaturesImport, printer: &Printer) -> anyhow::Result<Outc
     let set = AnnotationSet::read(&arguments.classes)?;
     let labels = LabelMap::new(&set.categories);
     let counts = ClassCounts::of(&set, &labels);
-    let classes: Vec<Class> = (0..labels.len() as u32)
-        .map(|label| Class {
-            category_id: labels.category_id(label),
-            name: labels.name(label).to_owned(),
-            train_images: counts.images[label as usize],
-            train_instances: counts.instances[label as usize],
-        })
-        .collect();
+    let class = |label: u32| {
+        let (images, instances) = (counts.images[label as usize], counts.instances[label as usize]);
+        Class::counted(labels.category_id(label), labels.name(label), images, instances)
+    };
+    let classes: ClassTable = (0..labels.len() as u32).map(class).collect();
     let (rows, width, features) = matrix(&mut arrays, "features")?.context("there is no array `features`")?;
-    let images = images(arguments, &mut arrays, &classes, rows, width, features, printer)?;
+    let images = images(arguments, &mut arrays, classes.len(), rows, width, features, printer)?;
     let part = if arguments.proposals { Part::Proposals } else { Part::Training };
     let box_columns = match images.first() {
         Some(image) if arguments.proposals => image.regressed.len() / 4 / image.len().max(1),
@@ -114,7 +111,7 @@ fn layer(arguments: &FeaturesImport, arrays: &BTreeMap<String, Array>) -> anyhow
 fn images(
     arguments: &FeaturesImport,
     arrays: &mut BTreeMap<String, Array>,
-    classes: &[Class],
+    classes: usize,
     rows: usize,
     width: usize,
     features: Vec<f32>,
@@ -142,7 +139,7 @@ fn images(
         .into_iter()
         .enumerate()
         .map(|(row, label)| {
-            to_label(label, classes.len(), arguments.background).map_err(|e| anyhow!("row {row}: {e}"))
+            to_label(label, classes, arguments.background).map_err(|e| anyhow!("row {row}: {e}"))
         })
         .collect::<anyhow::Result<Vec<u32>>>()?;
     let floats =
@@ -161,18 +158,17 @@ fn images(
         (_, false) => 0,
     };
     ensure!(
-        columns == 0 || columns == 4 || columns == 4 * classes.len(),
-        "`regressed` has {columns} numbers a proposal; expected 4, or 4 for each of the {} classes",
-        classes.len()
+        columns == 0 || columns == 4 || columns == 4 * classes,
+        "`regressed` has {columns} numbers a proposal; expected 4, or 4 for each of the {classes} classes"
     );
-    let mut place_of: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut index_of: BTreeMap<i64, usize> = BTreeMap::new();
     let mut images: Vec<ImageRows> = Vec::new();
     for row in 0..rows {
-        let place = *place_of.entry(image_ids[row]).or_insert_with(|| {
+        let index = *index_of.entry(image_ids[row]).or_insert_with(|| {
             images.push(ImageRows { image_id: image_ids[row], ..ImageRows::default() });
             images.len() - 1
         });
-        let image = &mut images[place];
+        let image = &mut images[index];
         image.features.extend_from_slice(&features[row * width..(row + 1) * width]);
         image.boxes.push(std::array::from_fn(|side| boxes.1[4 * row + side]));
         if arguments.proposals {
@@ -196,11 +192,11 @@ fn to_label(label: i64, classes: usize, background: BackgroundPlace) -> anyhow::
         BackgroundPlace::First if fits => Ok(label as u32),
         BackgroundPlace::Last if fits => Ok(if label == classes as i64 { 0 } else { label as u32 + 1 }),
         BackgroundPlace::First => {
-            bail!("label {label} is no class: 0 is background, 1 to {classes} the classes of --classes")
+            bail!("label {label} is not a class: 0 is background, 1 to {classes} the classes of --classes")
         }
         BackgroundPlace::Last => {
             bail!(
-                "label {label} is no class: 0 to {} are the classes of --classes, {classes} background",
+                "label {label} is not a class: 0 to {} are the classes of --classes, {classes} background",
                 classes.max(1) - 1
             )
         }
@@ -232,7 +228,7 @@ fn write_classifier(
     );
     let (outputs, width) = (bias.len(), below);
     let hidden = hidden.map(|(weight, bias)| Hidden { weight, bias, width: header.width });
-    let loss = HeadRecipe::of(&arguments.classifier_loss)?.loss;
+    let loss = HeadRecipe::of(&arguments.classifier_loss)?.classifier.loss;
     let file = HeadFile::new("stage 1", loss, header);
     let expected = file.build_loss()?.num_outputs(header.classes.len());
     ensure!(

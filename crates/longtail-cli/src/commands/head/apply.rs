@@ -1,11 +1,9 @@
 //! `longtail head apply`
 
 use anyhow::Context;
+use longtail_head::{ExportFormat, Head, export};
 use longtail_report::Table;
-use longtail_train::{
-    bank::FeatureSource,
-    head::{ExportFormat, Head, apply, export},
-};
+use longtail_train::{bank::FeatureSource, head::apply};
 
 use crate::{
     Outcome,
@@ -31,7 +29,7 @@ pub fn run(arguments: &HeadApply, printer: &Printer) -> anyhow::Result<Outcome> 
         return Ok(Outcome::Done);
     }
     let given = arguments.run.as_ref().context("--run or --to is needed")?;
-    let source = FeatureSource::open(given, None, &[])?;
+    let source = FeatureSource::open(given, None, None, &[])?;
     // A checkpoint lies two folders below its run.
     let run = source.path.ancestors().nth(2).context("a checkpoint lies in a run folder")?.to_owned();
     let mut progress = Progress::new(*printer)?;

@@ -2,13 +2,11 @@
 
 use longtail_bank::Bank;
 use longtail_eval::write_detections;
+use longtail_head::{Head, Inputs};
 use longtail_report::Table;
 use longtail_train::{
     bank::truth::Truths,
-    head::{
-        Head, Inputs,
-        evaluate::{detect, test_rules},
-    },
+    head::{detect, test_rules},
 };
 
 use crate::{Outcome, args::HeadEval, commands::head::report_of, printer::Printer, tables::print_table};

@@ -2,11 +2,12 @@
 
 mod apply;
 mod eval;
-pub mod sweep;
+mod sweep;
 mod train;
 
+use longtail_head::{HeadFile, sweep::Reports};
 use longtail_report::{ReportData, TruthName};
-use longtail_train::{head::HeadFile, results::ClassifierResult};
+use longtail_run::ClassifierResult;
 
 use crate::{Outcome, args::Head, printer::Printer, report_data};
 
@@ -15,12 +16,10 @@ pub fn run(command: &Head, printer: &Printer) -> anyhow::Result<Outcome> {
     match command {
         Head::Train(arguments) => train::run(arguments, printer),
         Head::Eval(arguments) => eval::run(arguments, printer),
+        Head::Sweep(arguments) => sweep::run(arguments, printer),
         Head::Apply(arguments) => apply::run(arguments, printer),
     }
 }
-
-/// Reports by the truth's name.
-type Reports = Vec<(String, longtail_eval::EvalReport)>;
 
 /// Heads with their reports, as tables and pages show them.
 fn report_of(
@@ -28,9 +27,7 @@ fn report_of(
     truths: Vec<(String, String)>,
     heads: Vec<(String, &HeadFile, Reports)>,
 ) -> ReportData {
-    let train_images = heads
-        .first()
-        .map(|(_, file, _)| file.classes.iter().map(|c| (c.category_id, c.train_images)).collect());
+    let train_images = heads.first().map(|(_, file, _)| report_data::train_images(&file.classes));
     let methods = heads.into_iter().map(|(name, file, reports)| {
         report_data::method(&ClassifierResult {
             name,

@@ -1,33 +1,27 @@
-//! `longtail sweep` over a feature bank.
+//! `longtail head sweep`
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Context, bail};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use longtail_bank::Bank;
+use longtail_head::{
+    Head, HeadRecipe, Inputs,
+    sweep::{HeadResult, Setting, SweepEvent, SweepObserver, best, head_of, jobs},
+};
 use longtail_report::{Table, aggregate};
 use longtail_train::{
     bank::truth::Truths,
-    head::{
-        Head, HeadRecipe, Inputs,
-        evaluate::{detect, test_rules},
-        sweep::{HeadResult, Setting, SweepEvent, SweepObserver, best, head_of, jobs, sweep},
-    },
+    head::{detect, sweep, test_rules},
 };
 use serde_json::json;
 
 use crate::{
     Outcome,
-    args::{Format, Sweep},
-    commands::{head::report_of, report::write_page},
+    args::{Format, HeadSweep},
+    commands::{head::report_of, report::write_page, sweep::parse},
     printer::Printer,
+    progress::{Interrupt, bar, percent},
     tables::print_table,
 };
 
@@ -35,20 +29,16 @@ use crate::{
 const MOST_LINES: usize = 30;
 
 /// Trains every combination of the varied values for every seed on the bank; the best by held-out images is kept.
-pub fn run(arguments: &Sweep, vary: &[(String, Vec<String>)], printer: &Printer) -> anyhow::Result<Outcome> {
-    let bank = Bank::open(&arguments.recipe)?;
-    let held_out = Bank::open(&arguments.recipe.join("holdout")).context(
+pub fn run(arguments: &HeadSweep, printer: &Printer) -> anyhow::Result<Outcome> {
+    let vary = arguments.vary.iter().map(|text| parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let bank = Bank::open(&arguments.bank)?;
+    let held_out = Bank::open(&arguments.bank.join("holdout")).context(
         "a sweep chooses by held-out training images; extract the bank with --holdout above 0, or import proposals of \
          training images into its `holdout` folder",
     )?;
-    let mut base = HeadRecipe::of("acsl")?;
-    for entry in &arguments.overrides {
-        let (key, value) =
-            entry.split_once('=').with_context(|| format!("`--set {entry}` is no key=value"))?;
-        base = base.with(key, value)?;
-    }
-    let settings = settings(&base, vary)?;
-    let out = arguments.out.clone().unwrap_or_else(|| arguments.recipe.join("sweep"));
+    let base = HeadRecipe::of("acsl")?.with(&arguments.overrides)?;
+    let settings = settings(&base, &vary)?;
+    let out = arguments.out.clone().unwrap_or_else(|| arguments.bank.join("sweep"));
     let live = Live::new(&settings, &arguments.seeds, *printer)?;
     let results = sweep(&bank, &held_out, &settings, &arguments.seeds, &out, &live)?;
     live.bars.clear().ok();
@@ -75,14 +65,14 @@ pub fn run(arguments: &Sweep, vary: &[(String, Vec<String>)], printer: &Printer)
         "chosen": {"setting": chosen.setting, "seed": chosen.seed, "head": path.display().to_string()},
         "results": results,
     });
-    let validation = arguments.recipe.join("validation");
+    let validation = arguments.bank.join("validation");
     if validation.is_dir() {
         // After the choice, and for nothing but the report.
         let bank = Bank::open(&validation)?;
         let truths = Truths::of(&bank)?;
         let rules = test_rules(&bank)?;
         let mut rows = Vec::new();
-        let stage1 = arguments.recipe.join("stage1.safetensors");
+        let stage1 = arguments.bank.join("stage1.safetensors");
         let mut heads = Vec::new();
         if stage1.exists() {
             heads.push(Head::read(&stage1)?);
@@ -104,7 +94,7 @@ pub fn run(arguments: &Sweep, vary: &[(String, Vec<String>)], printer: &Printer)
     }
     let path = out.join("sweep.json");
     let json = serde_json::to_vec_pretty(&record)?;
-    longtail_bank::disk::write_by_rename(&path, |file| std::io::Write::write_all(file, &json))?;
+    longtail_files::write_bytes(&path, &json)?;
     for line in lines {
         printer.note(&line);
     }
@@ -122,7 +112,7 @@ fn settings(base: &HeadRecipe, vary: &[(String, Vec<String>)]) -> anyhow::Result
         let mut next = Vec::new();
         for setting in &settings {
             for value in values {
-                let recipe = setting.recipe.with(key, value)?;
+                let recipe = setting.recipe.with(&[format!("{key}={value}")])?;
                 let part = if key == "loss" {
                     value.clone()
                 } else {
@@ -136,7 +126,7 @@ fn settings(base: &HeadRecipe, vary: &[(String, Vec<String>)]) -> anyhow::Result
         settings = next;
     }
     if settings.len() == 1 && settings[0].name.is_empty() {
-        settings[0].name = base.name.clone();
+        settings[0].name = base.classifier.name.clone();
     }
     Ok(settings)
 }
@@ -185,35 +175,26 @@ struct Live {
     lines: Vec<ProgressBar>,
     names: Vec<String>,
     printer: Printer,
-    stop: Arc<AtomicBool>,
+    interrupt: Interrupt,
 }
 
 impl Live {
     fn new(settings: &[Setting], seeds: &[u64], printer: Printer) -> anyhow::Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&stop);
-        ctrlc::set_handler(move || {
-            if asked.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-            printer.note("\ninterrupted: saving what is being trained; press Ctrl-C again to leave now");
-        })?;
+        let interrupt = Interrupt::catch(printer)?;
         let names: Vec<String> = jobs(settings, seeds)
             .into_iter()
-            .map(|(place, seed)| format!("{}, seed {seed}", settings[place].name))
+            .map(|(index, seed)| format!("{}, seed {seed}", settings[index].name))
             .collect();
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{prefix:<44!} {bar:16} {eta:>4} left  {msg}")?
-            .progress_chars("━╸─");
         let few = names.len() <= MOST_LINES;
         let lines: Vec<ProgressBar> = names
             .iter()
             .map(|name| {
-                let bar = ProgressBar::new(0).with_style(style.clone()).with_prefix(name.clone());
+                let bar = bar(0, 44).with_prefix(name.clone());
                 if few { bars.add(bar) } else { bar }
             })
             .collect();
-        Ok(Self { bars, lines, names, printer, stop })
+        Ok(Self { bars, lines, names, printer, interrupt })
     }
 }
 
@@ -234,12 +215,8 @@ impl SweepObserver for Live {
             }
             SweepEvent::Finished { job, result } => {
                 let report = result.reports.first().map(|(_, report)| report);
-                let percent = |name: &str| {
-                    let value = report.and_then(|report| report.metric(name));
-                    value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value))
-                };
-                let line =
-                    ["AP", "APr", "APc", "APf"].map(|name| format!("{name} {}", percent(name))).join("  ");
+                let value = |name| percent(name, report.and_then(|report| report.metric(name)));
+                let line = ["AP", "APr", "APc", "APf"].map(value).join("  ");
                 if self.bars.is_hidden() {
                     self.printer.note(&format!("{}: {line}", self.names[job]));
                 } else {
@@ -251,7 +228,7 @@ impl SweepObserver for Live {
     }
 
     fn stop_requested(&self) -> bool {
-        self.stop.load(Ordering::SeqCst)
+        self.interrupt.requested()
     }
 }
 

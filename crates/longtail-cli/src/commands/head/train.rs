@@ -2,10 +2,7 @@
 
 use anyhow::{Context, ensure};
 use longtail_bank::Bank;
-use longtail_train::{
-    head::{BatchRecipe, HeadRecipe, train},
-    recipe::Length,
-};
+use longtail_head::{BatchRecipe, HeadRecipe, Length, train};
 
 use crate::{Outcome, args::HeadTrain, printer::Printer, progress::Progress};
 
@@ -15,7 +12,7 @@ pub fn run(arguments: &HeadTrain, printer: &Printer) -> anyhow::Result<Outcome> 
     let bank = Bank::open(&arguments.bank)?;
     let out = match &arguments.out {
         Some(path) => path.clone(),
-        None => arguments.bank.join("heads").join(format!("{}.safetensors", recipe.name)),
+        None => arguments.bank.join("heads").join(format!("{}.safetensors", recipe.classifier.name)),
     };
     ensure!(!out.is_dir(), "--out {} is a folder; give the file of the head", out.display());
     let checkpoint = out.with_extension("partial");
@@ -43,14 +40,9 @@ fn recipe(arguments: &HeadTrain) -> anyhow::Result<HeadRecipe> {
         (None, None) => HeadRecipe::of("acsl")?,
     };
     if let (Some(_), Some(loss)) = (&arguments.recipe, &arguments.loss) {
-        recipe = recipe.with("loss", loss)?;
+        recipe = recipe.with(&[format!("loss={loss}")])?;
     }
-    for entry in &arguments.overrides {
-        let (key, value) = entry
-            .split_once('=')
-            .with_context(|| format!("`--set {entry}` is no key=value, as in loss.threshold=0.5"))?;
-        recipe = recipe.with(key, value)?;
-    }
+    recipe = recipe.with(&arguments.overrides)?;
     if let Some(epochs) = arguments.epochs {
         recipe.length = Length::Epochs(epochs);
     }
@@ -60,12 +52,10 @@ fn recipe(arguments: &HeadTrain) -> anyhow::Result<HeadRecipe> {
     if let Some(images) = arguments.batch_size {
         recipe.batch = BatchRecipe::Images(images);
     }
-    if let Some(rate) = arguments.learning_rate {
-        recipe = recipe.with("learning_rate", &rate.to_string())?;
-    }
+    recipe.classifier.learning_rate = arguments.learning_rate.or(recipe.classifier.learning_rate);
     recipe.seed = arguments.seed.unwrap_or(recipe.seed);
-    if recipe.name.is_empty() {
-        recipe.name = "head".into();
+    if recipe.classifier.name.is_empty() {
+        recipe.classifier.name = "head".into();
     }
     recipe.validate()?;
     Ok(recipe)

@@ -4,7 +4,7 @@ use std::{io::Write, path::Path};
 
 use longtail_data::Statistics;
 use longtail_report::dataset::{self, ClassRow, DatasetData, Distribution, PairRow, thousands};
-use longtail_train::run_folder::write_atomically;
+use longtail_run::write_atomically;
 
 use super::words;
 use crate::{args::DataStats, printer::Printer};
