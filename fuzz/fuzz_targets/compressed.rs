@@ -1,5 +1,4 @@
-//! Compressed detections: never a panic, and what was packed is what is read; damaged files are refused or
-//! read as they unpack.
+//! Compressed detections: never a panic, and what was packed is what is read; damaged files are refused or read as they unpack.
 
 #![no_main]
 

@@ -19,8 +19,7 @@ use longtail_train::TrainError;
 
 use crate::{args::Arguments, printer::Printer};
 
-/// Keeps freed memory for the next tensor: a step's tensors are large, and fresh pages would cost a tenth of
-/// a ResNet-50 step.
+/// Keeps freed memory for the next tensor: a step's tensors are large, and fresh pages would cost a tenth of a ResNet-50 step.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

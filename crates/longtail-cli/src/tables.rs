@@ -3,27 +3,16 @@
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table as Terminal, TableStyle};
 use longtail_report::Table;
 
-use crate::{
-    args::Format,
-    printer::{Printer, columns},
-};
+use crate::{args::Format, printer::Printer};
 
 const RULE: LineStyle = LineStyle::none().fill('─').junction('─');
 /// Rules above, below and under the heading, as in print.
 const RULED: TableStyle = TableStyle::new().top_border(RULE).header_separator(RULE).bottom_border(RULE);
 
-/// A table for people, as wide as the terminal at most: columns of numbers are right-aligned.
+/// A table for people: columns of numbers are right-aligned.
 pub fn text(heading: &[&str], rows: &[Vec<String>]) -> String {
-    text_in(heading, rows, columns())
-}
-
-/// The same in so many columns; none: as wide as it is.
-pub fn text_in(heading: &[&str], rows: &[Vec<String>], columns: Option<usize>) -> String {
     let mut table = Terminal::new();
     table.load_style(RULED).set_content_arrangement(ContentArrangement::Dynamic);
-    if let Some(columns) = columns {
-        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
-    }
     if heading.iter().any(|h| !h.is_empty()) {
         table.set_header(heading);
     }

@@ -110,7 +110,6 @@ pub struct FileData {
     pub labels: Option<OpenImagesLabels>,
     /// Most pixels of an image; one whose header claims more is refused before it is decoded.
     #[serde(default = "default_max_pixels", skip_serializing_if = "is_default_max_pixels")]
-    #[schemars(!skip_serializing_if)]
     pub max_pixels: u64,
 }
 
@@ -172,7 +171,6 @@ pub struct Stage {
     pub sampler: Sampler,
     /// Landscape and portrait images in batches of their own, so that less of a batch is padding.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    #[schemars(!skip_serializing_if)]
     pub aspect_grouping: bool,
     /// Evaluate every so many iterations besides the end of the stage; 0: only at the end.
     #[serde(default)]
@@ -190,28 +188,7 @@ impl Recipe {
     /// # Errors
     /// If the file cannot be read or parsed, holds an unknown key, or a value is out of range.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, TrainError> {
-<<<<<<< HEAD
         Self::read_with_data(path, None, overrides)
-=======
-        let not_a_recipe =
-            |reason: &str| TrainError::RecipeFile { path: path.to_owned(), reason: reason.to_owned() };
-        if path.is_dir() {
-            return Err(not_a_recipe("is a folder; a recipe is a TOML file, such as configs/small.toml"));
-        }
-        let text = std::fs::read_to_string(path).map_err(TrainError::io("read recipe", path))?;
-        // Annotations, most likely: the parser would show all of them as the line that it cannot read.
-        if text.trim_start().starts_with('{') {
-            return Err(not_a_recipe(
-                "is JSON, not a recipe; give a TOML file, and annotations by --set data.train_annotations=FILE",
-            ));
-        }
-        Self::parse_in(&text, overrides, path.parent()).map_err(|error| match error {
-            TrainError::Recipe { field, reason } if field.is_empty() => {
-                TrainError::RecipeFile { path: path.to_owned(), reason }
-            }
-            other => other,
-        })
->>>>>>> 4f5b15a (WIP code)
     }
 
     /// Parses a recipe and applies overrides; all paths are relative to the working folder.
@@ -222,7 +199,6 @@ impl Recipe {
         Self::from_table(text, None, overrides, None)
     }
 
-<<<<<<< HEAD
     /// Reads a recipe file as [`Self::read`] does, with other data.
     ///
     /// # Errors
@@ -248,11 +224,6 @@ impl Recipe {
         folder: Option<&Path>,
     ) -> Result<Self, TrainError> {
         let malformed = |e: toml::de::Error| TrainError::recipe("", e.to_string());
-=======
-    fn parse_in(text: &str, overrides: &[String], folder: Option<&Path>) -> Result<Self, TrainError> {
-        let malformed = |e: toml::de::Error| TrainError::recipe("", one_screen(&e));
-        // From the text itself, so that the message shows the line.
->>>>>>> 4f5b15a (WIP code)
         let mut table: toml::Table = toml::from_str(text).map_err(malformed)?;
         make_absolute(&mut table, folder)?;
         if let Some(data) = data {
@@ -397,21 +368,3 @@ fn make_absolute(table: &mut toml::Table, folder: Option<&Path>) -> Result<(), T
         None => Ok(()),
     }
 }
-<<<<<<< HEAD
-=======
-
-/// The parser's message with the line that it is about, or without it where that is longer than a screen is wide.
-fn one_screen(error: &toml::de::Error) -> String {
-    let text = error.to_string();
-    if text.lines().all(|line| line.chars().count() <= 120) {
-        return text;
-    }
-    format!("{}: {}", text.lines().next().unwrap_or_default(), error.message())
-}
-
-fn make_absolute(path: &mut PathBuf, folder: Option<&Path>) -> Result<(), TrainError> {
-    let joined = folder.map_or_else(|| path.clone(), |folder| folder.join(&*path));
-    *path = std::path::absolute(&joined).map_err(TrainError::io("resolve", &*path))?;
-    Ok(())
-}
->>>>>>> 4f5b15a (WIP code)

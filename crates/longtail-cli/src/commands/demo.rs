@@ -7,12 +7,7 @@ use longtail_run::{RunFolder, next_run_path};
 use longtail_train::Recipe;
 
 use crate::{
-    Outcome,
-    args::Demo,
-    commands::{again::with_resume_hint, train::command_line},
-    printer::Printer,
-    progress::Progress,
-    report_data,
+    Outcome, args::Demo, commands::train::command_line, printer::Printer, progress::Progress, report_data,
     tables::print_table,
 };
 
@@ -42,9 +37,7 @@ pub fn run(arguments: &Demo, printer: &Printer) -> anyhow::Result<Outcome> {
     let folder = RunFolder::open(&path, arguments.resume)?;
     printer.note(&format!("run folder: {}", path.display()));
     let mut progress = Progress::new(*printer)?;
-    let ran =
-        longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress);
-    with_resume_hint(ran, &path)?;
+    longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress)?;
     let data = report_data::of_run(&path, true, &mut progress)?;
     super::report::write_page(&data, &path.join("report.html"), printer)?;
     print_table(&Table::of(&data), arguments.format, printer)?;

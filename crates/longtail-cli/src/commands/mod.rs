@@ -1,6 +1,5 @@
 //! One file a command.
 
-mod again;
 mod analysis;
 mod calibrate;
 mod compare;

@@ -1,15 +1,9 @@
 //! `longtail head sweep`
 
-<<<<<<< HEAD
 use std::{path::Path, time::Duration};
 
 use anyhow::{Context, bail};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
-=======
-use std::path::Path;
-
-use anyhow::{Context, bail};
->>>>>>> 4f5b15a (WIP code)
 use longtail_bank::Bank;
 use longtail_head::{
     Head, HeadRecipe, Inputs,
@@ -18,21 +12,12 @@ use longtail_head::{
 use longtail_report::{Table, aggregate};
 use longtail_train::{
     bank::truth::Truths,
-<<<<<<< HEAD
     head::{detect, sweep, test_rules},
-=======
-    head::{
-        Head, HeadRecipe, Inputs,
-        evaluate::{detect, test_rules},
-        sweep::{HeadResult, Setting, best, head_of, sweep},
-    },
->>>>>>> 4f5b15a (WIP code)
 };
 use serde_json::json;
 
 use crate::{
     Outcome,
-<<<<<<< HEAD
     args::{Format, HeadSweep},
     commands::{head::report_of, report::write_page, sweep::parse},
     printer::Printer,
@@ -57,34 +42,6 @@ pub fn run(arguments: &HeadSweep, printer: &Printer) -> anyhow::Result<Outcome> 
     let live = Live::new(&settings, &arguments.seeds, *printer)?;
     let results = sweep(&bank, &held_out, &settings, &arguments.seeds, &out, &live)?;
     live.bars.clear().ok();
-=======
-    args::{Format, Sweep},
-    commands::{again::with_repeat_hint, head::report_of, report::write_page},
-    printer::Printer,
-    progress::SweepProgress,
-    tables::print_table,
-};
-
-/// Trains every combination of the varied values for every seed on the bank; the best by held-out images is
-/// kept.
-pub fn run(arguments: &Sweep, vary: &[(String, Vec<String>)], printer: &Printer) -> anyhow::Result<Outcome> {
-    let bank = Bank::open(&arguments.recipe)?;
-    let held_out = Bank::open(&arguments.recipe.join("holdout")).context(
-        "a sweep chooses by held-out training images; extract the bank with --holdout above 0, or import proposals of \
-         training images into its `holdout` folder",
-    )?;
-    let mut base = HeadRecipe::of("acsl")?;
-    for entry in &arguments.overrides {
-        let (key, value) =
-            entry.split_once('=').with_context(|| format!("`--set {entry}` is not `key=value`"))?;
-        base = base.with(key, value)?;
-    }
-    let settings = settings(&base, vary)?;
-    let out = arguments.out.clone().unwrap_or_else(|| arguments.recipe.join("sweep"));
-    let live = SweepProgress::new(&settings, &arguments.seeds, *printer)?;
-    let results = with_repeat_hint(sweep(&bank, &held_out, &settings, &arguments.seeds, &out, &live))?;
-    live.clear();
->>>>>>> 4f5b15a (WIP code)
 
     let truths = Truths::of(&held_out)?.names();
     let table = table(&results, &arguments.seeds, &truths, &out)?;
@@ -212,7 +169,6 @@ fn page(
     write_page(&data, &out.join("report.html"), printer)
 }
 
-<<<<<<< HEAD
 /// A line for each head, in place: what is trained, and what came out.
 struct Live {
     bars: MultiProgress,
@@ -276,8 +232,6 @@ impl SweepObserver for Live {
     }
 }
 
-=======
->>>>>>> 4f5b15a (WIP code)
 #[cfg(test)]
 mod tests {
     use super::*;

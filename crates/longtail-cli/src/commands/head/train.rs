@@ -4,9 +4,7 @@ use anyhow::{Context, ensure};
 use longtail_bank::Bank;
 use longtail_head::{BatchRecipe, HeadRecipe, Length, train};
 
-use crate::{
-    Outcome, args::HeadTrain, commands::again::with_repeat_hint, printer::Printer, progress::Progress,
-};
+use crate::{Outcome, args::HeadTrain, printer::Printer, progress::Progress};
 
 /// Trains a head.
 pub fn run(arguments: &HeadTrain, printer: &Printer) -> anyhow::Result<Outcome> {
@@ -22,7 +20,7 @@ pub fn run(arguments: &HeadTrain, printer: &Printer) -> anyhow::Result<Outcome> 
         printer.note(&format!("goes on from {}", checkpoint.display()));
     }
     let mut progress = Progress::new(*printer)?;
-    let (head, file) = with_repeat_hint(train(&bank, &recipe, Some(&checkpoint), &mut progress))?;
+    let (head, file) = train(&bank, &recipe, Some(&checkpoint), &mut progress)?;
     head.write(&out, &file)?;
     let training = file.training.context("a trained head knows its training")?;
     printer.note(&format!(
@@ -42,17 +40,7 @@ fn recipe(arguments: &HeadTrain) -> anyhow::Result<HeadRecipe> {
         (None, None) => HeadRecipe::of("acsl")?,
     };
     if let (Some(_), Some(loss)) = (&arguments.recipe, &arguments.loss) {
-<<<<<<< HEAD
         recipe = recipe.with(&[format!("loss={loss}")])?;
-=======
-        recipe = recipe.with("loss", loss)?;
-    }
-    for entry in &arguments.overrides {
-        let (key, value) = entry
-            .split_once('=')
-            .with_context(|| format!("`--set {entry}` is not `key=value`, as in loss.threshold=0.5"))?;
-        recipe = recipe.with(key, value)?;
->>>>>>> 4f5b15a (WIP code)
     }
     recipe = recipe.with(&arguments.overrides)?;
     if let Some(epochs) = arguments.epochs {
