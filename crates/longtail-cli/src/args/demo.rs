@@ -16,6 +16,9 @@ pub struct Demo {
     /// A smaller world and a shorter training, for a first look
     #[arg(long)]
     pub quick: bool,
+    /// All steps of the recipe, however long they take here: what the published tables are made with
+    #[arg(long, conflicts_with = "quick")]
+    pub full: bool,
     /// Number of classes [default: the recipe's]
     #[arg(long)]
     pub classes: Option<usize>,

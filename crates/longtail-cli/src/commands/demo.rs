@@ -2,17 +2,23 @@
 
 use std::path::Path;
 
+use longtail_head::Length;
 use longtail_report::Table;
 use longtail_run::{RunFolder, next_run_path};
 use longtail_train::Recipe;
 
 use crate::{
-    Outcome, args::Demo, commands::train::command_line, printer::Printer, progress::Progress, report_data,
+    Outcome,
+    args::Demo,
+    commands::{demo_budget, train::command_line},
+    printer::Printer,
+    progress::Progress,
+    report_data,
     tables::print_table,
 };
 
 /// The whole comparison.
-const RECIPE: &str = include_str!("../../../../configs/demo.toml");
+pub(super) const RECIPE: &str = include_str!("../../../../configs/demo.toml");
 
 /// What `--quick` changes: a smaller world and fewer steps, the same stages and classifiers.
 const QUICK: [&str; 7] = [
@@ -27,7 +33,8 @@ const QUICK: [&str; 7] = [
 
 /// Trains on the embedded benchmark and prints the comparison.
 pub fn run(arguments: &Demo, printer: &Printer) -> anyhow::Result<Outcome> {
-    let recipe = Recipe::parse(RECIPE, &overrides(arguments))?;
+    let mut overrides = overrides(arguments);
+    let mut recipe = Recipe::parse(RECIPE, &overrides)?;
     if arguments.print_recipe {
         printer.data(&recipe.to_toml())?;
         return Ok(Outcome::Done);
@@ -36,6 +43,21 @@ pub fn run(arguments: &Demo, printer: &Printer) -> anyhow::Result<Outcome> {
     let path = arguments.out.clone().unwrap_or_else(|| next_run_path(&Path::new("runs").join(&recipe.name)));
     let folder = RunFolder::open(&path, arguments.resume)?;
     printer.note(&format!("run folder: {}", path.display()));
+    if arguments.resume {
+        // As long as it was begun with; everything else must be as it was, or the run refuses.
+        let begun = &Recipe::read(&folder.join("config.toml"), &[])?.stages[0];
+        if let Length::Iterations(iterations) = begun.length {
+            overrides.push(format!("stages.0.length.iterations={iterations}"));
+            overrides.push(format!("stages.0.evaluate_every={}", begun.evaluate_every));
+            recipe = Recipe::parse(RECIPE, &overrides)?;
+        }
+    } else if !(arguments.quick || arguments.full) {
+        printer.note("measuring a few steps");
+        let choice = demo_budget::choose(&recipe, &overrides, &device)?;
+        printer.note(&choice.words());
+        overrides.extend(choice.overrides());
+        recipe = Recipe::parse(RECIPE, &overrides)?;
+    }
     let mut progress = Progress::new(*printer)?;
     longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress)?;
     let data = report_data::of_run(&path, true, &mut progress)?;

@@ -6,6 +6,7 @@ mod compare;
 mod completions;
 mod data;
 mod demo;
+mod demo_budget;
 mod emoji;
 mod eval;
 mod eval_open_images;
