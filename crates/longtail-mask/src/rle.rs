@@ -115,14 +115,14 @@ pub(crate) fn bounds(toggles: &[u32], size: Size) -> [u32; 4] {
     let (spans, _) = toggles.as_chunks::<2>();
     let (Some([first, _]), Some([_, last])) = (spans.first(), spans.last()) else { return [0; 4] };
     let height = size.height();
-    let mut column = first / height;
-    let left = column;
+    let left = first / height;
+    let mut begin = left * height;
     let (mut top, mut bottom) = (height, 0);
     for &[start, end] in spans {
-        if start - column * height >= height {
-            column = start / height;
+        if start - begin >= height {
+            begin = column_begin(start, begin, height);
         }
-        let (start, end) = (start - column * height, end - column * height);
+        let (start, end) = (start - begin, end - begin);
         if end > height {
             // A run over the end of a column holds a last row and a first one.
             (top, bottom) = (0, height);
@@ -132,6 +132,11 @@ pub(crate) fn bounds(toggles: &[u32], size: Size) -> [u32; 4] {
         bottom = bottom.max(end);
     }
     [left, top, (last - 1) / height - left + 1, bottom - top]
+}
+
+/// The first position of a later column. That is nearly always the next, and a division takes long.
+fn column_begin(position: u32, begin: u32, height: u32) -> u32 {
+    if position - begin < 2 * height { begin + height } else { position / height * height }
 }
 
 /// Runs cut at the columns' ends, as column, first row and row behind the last.

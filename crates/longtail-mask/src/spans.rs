@@ -1,9 +1,6 @@
 //! A mask prepared for many overlaps.
 
-use crate::{
-    Rle, Size,
-    rle::{bounds, column_pieces},
-};
+use crate::{Rle, Size, rle::bounds};
 
 /// Most runs in one column for which runs are also kept as whole columns.
 const MAX_LAYERS: usize = 4;
@@ -90,20 +87,35 @@ impl Spans {
 fn layers(size: Size, spans: &[[u32; 2]], [left, _, width, _]: [u32; 4]) -> Option<Vec<Layer>> {
     i16::try_from(size.height()).ok()?;
     i16::try_from(size.width()).ok()?;
+    let (height, width) = (size.height(), width as usize);
     let mut layers: Vec<Layer> = Vec::new();
-    let (mut last, mut level) = (None, 0);
-    for [column, top, bottom] in column_pieces(size, spans) {
-        level = if last == Some(column) { level + 1 } else { 0 };
-        last = Some(column);
-        if level == layers.len() {
-            if level == MAX_LAYERS {
-                return None;
-            }
-            let empty = vec![0; width as usize];
-            layers.push(Layer { top: empty.clone(), bottom: empty });
+    let (mut column, mut begin, mut level) = (0, left * height, 0);
+    for &[mut start, end] in spans {
+        if start - begin >= height {
+            // Nearly always the next column; a division takes as long as all the rest.
+            let ahead = if start - begin < 2 * height { 1 } else { (start - begin) / height };
+            column += ahead as usize;
+            begin += ahead * height;
+            level = 0;
         }
-        layers[level].top[(column - left) as usize] = top as i16;
-        layers[level].bottom[(column - left) as usize] = bottom as i16;
+        loop {
+            if level == layers.len() {
+                if level == MAX_LAYERS {
+                    return None;
+                }
+                layers.push(Layer { top: vec![0; width], bottom: vec![0; width] });
+            }
+            layers[level].top[column] = (start - begin) as i16;
+            layers[level].bottom[column] = (end - begin).min(height) as i16;
+            if end - begin <= height {
+                break;
+            }
+            column += 1;
+            begin += height;
+            start = begin;
+            level = 0;
+        }
+        level += 1;
     }
     Some(layers)
 }

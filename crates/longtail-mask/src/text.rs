@@ -10,7 +10,7 @@ impl Rle {
     /// The compressed text. O(runs).
     pub fn to_text(&self) -> String {
         let counts = self.counts();
-        let mut text = String::with_capacity(counts.len() * 2 + 8);
+        let mut text = Vec::with_capacity(counts.len() * 2 + 8);
         for (run, &count) in counts.iter().enumerate() {
             let before = if run > 2 { counts[run - 2] } else { 0 };
             let mut number = i64::from(count) - i64::from(before);
@@ -19,13 +19,13 @@ impl Rle {
                 number >>= 5;
                 // The sign bit of this group must agree with all that is left out.
                 let more = number != if bits & 16 != 0 { -1 } else { 0 };
-                text.push(char::from(48 + bits + if more { 32 } else { 0 }));
+                text.push(48 + bits + if more { 32 } else { 0 });
                 if !more {
                     break;
                 }
             }
         }
-        text
+        String::from_utf8(text).expect("the code is a part of ASCII")
     }
 
     /// Reads compressed text, as characters or bytes. O(bytes).
