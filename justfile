@@ -34,13 +34,9 @@ tutorial:
     cargo build -p longtail-cli
     scripts/check_tutorial.sh
 
-# Check that the fuzz targets compile
-fuzz-check:
-    CARGO_TARGET_DIR=target cargo check --manifest-path fuzz/Cargo.toml
-
 # Fuzz one reader for ten minutes: `just fuzz yolo`
 fuzz target:
-    RUSTC_BOOTSTRAP=1 cargo fuzz run -s none {{target}} -- -max_total_time=600
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --features run -s none {{target}} -- -max_total_time=600
 
 # Times beside PyTorch's, on the same machine; needs python3 with torch
 bench:

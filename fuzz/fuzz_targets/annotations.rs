@@ -1,5 +1,5 @@
-//! Annotation files: never a panic, neither in reading nor in checking nor in scoring nothing against them; and blocks
-//! that are parsed side by side give what `serde_json` gives of the whole.
+//! Annotation files: never a panic, neither in reading nor in checking nor in scoring nothing against them;
+//! and blocks that are parsed side by side give what `serde_json` gives of the whole.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
-//! Compressed detections: never a panic, and what was packed is what is read; damaged files are refused or read as they unpack.
+//! Compressed detections: never a panic, and what was packed is what is read; damaged files are refused or
+//! read as they unpack.
 
 #![no_main]
 

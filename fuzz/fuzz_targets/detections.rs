@@ -16,7 +16,8 @@ fuzz_target!(|bytes: &[u8]| {
         let expected = serde_json::from_slice::<Vec<Detection>>(bytes);
         assert_eq!(found.is_ok(), expected.is_ok());
         if let (Ok(found), Ok(expected)) = (found, expected) {
-            let bits = |d: &Detection| (d.image_id, d.category_id, d.bbox.map(f64::to_bits), d.score.to_bits());
+            let bits =
+                |d: &Detection| (d.image_id, d.category_id, d.bbox.map(f64::to_bits), d.score.to_bits());
             assert!(found.iter().map(bits).eq(expected.iter().map(bits)));
         }
     }

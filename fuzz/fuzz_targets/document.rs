@@ -1,5 +1,5 @@
-//! COCO and LVIS files with everything they say: never a panic, the same set as without, and the same document again
-//! once it is written.
+//! COCO and LVIS files with everything they say: never a panic, the same set as without, and the same
+//! document again once it is written.
 
 #![no_main]
 

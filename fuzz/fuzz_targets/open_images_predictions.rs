@@ -17,7 +17,8 @@ fn read(bytes: &[u8]) -> Result<(Vec<Row>, u64), String> {
         let bits = [p.score, p.x_min, p.x_max, p.y_min, p.y_max].map(f64::to_bits);
         Ok(Some((p.image_id.to_owned(), p.label.to_owned(), bits)))
     };
-    read_predictions(file.path(), row).map_err(|error| error.to_string().replace(&file.path().display().to_string(), ""))
+    read_predictions(file.path(), row)
+        .map_err(|error| error.to_string().replace(&file.path().display().to_string(), ""))
 }
 
 fuzz_target!(|bytes: &[u8]| {

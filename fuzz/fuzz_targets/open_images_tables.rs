@@ -1,4 +1,5 @@
-//! Open Images' boxes, image-level labels and classes: never a panic, and what is written reads back the same.
+//! Open Images' boxes, image-level labels and classes: never a panic, and what is written reads back the
+//! same.
 
 #![no_main]
 

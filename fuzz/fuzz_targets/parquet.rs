@@ -1,5 +1,5 @@
-//! Parquet tables of detections: the library panics on some damaged tables, which is an error here; never a panic of ours, and
-//! none that comes out.
+//! Parquet tables of detections: the library panics on some damaged tables, which is an error here; never a
+//! panic of ours, and none that comes out.
 
 #![no_main]
 

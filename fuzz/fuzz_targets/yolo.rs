@@ -1,4 +1,5 @@
-//! YOLO data sets: never a panic in `data.yaml`, label files or lists, and what is read is written and read alike.
+//! YOLO data sets: never a panic in `data.yaml`, label files or lists, and what is read is written and read
+//! alike.
 
 #![no_main]
 
@@ -9,9 +10,9 @@ use longtail_data::{DataFormat, Document, ReadOptions, WriteOptions};
 
 /// A PNG of one pixel.
 const PIXEL: &[u8] = &[
-    0x89, b'P', b'N', b'G', 13, 10, 26, 10, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8, 0, 0, 0,
-    0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0x60, 0, 0, 0, 2, 0, 1, 0x48,
-    0xaf, 0xa4, 0x71, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
+    0x89, b'P', b'N', b'G', 13, 10, 26, 10, 0, 0, 0, 13, b'I', b'H', b'D', b'R', 0, 0, 0, 1, 0, 0, 0, 1, 8,
+    0, 0, 0, 0, 0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0, 10, b'I', b'D', b'A', b'T', 0x78, 0x9c, 0x63, 0x60, 0, 0, 0,
+    2, 0, 1, 0x48, 0xaf, 0xa4, 0x71, 0, 0, 0, 0, b'I', b'E', b'N', b'D', 0xae, 0x42, 0x60, 0x82,
 ];
 
 fuzz_target!(|data: (u8, &[u8])| {
@@ -37,7 +38,8 @@ fuzz_target!(|data: (u8, &[u8])| {
             "train"
         }
     };
-    let options = ReadOptions { format: Some(DataFormat::Yolo), part: Some(part.into()), ..Default::default() };
+    let options =
+        ReadOptions { format: Some(DataFormat::Yolo), part: Some(part.into()), ..Default::default() };
     let Ok(document) = Document::open(folder.path(), &options) else { return };
     let out = folder.path().join("out");
     document.write(&out, DataFormat::Yolo, &WriteOptions::default()).unwrap();

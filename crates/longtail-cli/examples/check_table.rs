@@ -1,5 +1,5 @@
-//! Checks the JSON table of `longtail demo`: every method under both truths, metrics in range, and a detector that
-//! learnt something.
+//! Checks the JSON table of `longtail demo`: every method under both truths, metrics in range, and a detector
+//! that learnt something.
 //!
 //! `cargo run -p longtail-cli --example check_table -- table.json`
 

@@ -14,12 +14,11 @@ mod tables;
 use std::process::ExitCode;
 
 use clap::Parser;
-use longtail_head::HeadError;
-use longtail_train::TrainError;
 
 use crate::{args::Arguments, printer::Printer};
 
-/// Keeps freed memory for the next tensor: a step's tensors are large, and fresh pages would cost a tenth of a ResNet-50 step.
+/// Keeps freed memory for the next tensor: a step's tensors are large, and fresh pages would cost a tenth of
+/// a ResNet-50 step.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -41,9 +40,7 @@ fn main() -> ExitCode {
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             printer.error(&error);
-            let interrupted = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_interruption)
-                || error.downcast_ref::<HeadError>().is_some_and(HeadError::is_interruption);
-            ExitCode::from(if interrupted { 130 } else { 2 })
+            ExitCode::from(if commands::is_interruption(&error) { 130 } else { 2 })
         }
     }
 }

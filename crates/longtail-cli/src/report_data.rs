@@ -24,7 +24,7 @@ const RIGHT_IOU: f64 = 0.5;
 /// Everything that a report shows about a run; without `pictures`, what its table needs.
 ///
 /// # Errors
-/// If the folder is no finished run or its data is gone.
+/// If the folder is not a finished run or its data is gone.
 pub fn of_run(run: &Path, pictures: bool, observer: &mut dyn Observer) -> anyhow::Result<ReportData> {
     let results = Results::read(run)?;
     let compared = compared(&results.classifiers);
@@ -213,7 +213,7 @@ fn curves(records: &[Record], data: &mut ReportData) {
             }
         }
     }
-    // A single evaluation is no curve, nor are those of several classifiers at the end of a stage.
+    // A single evaluation is not a curve, nor are those of several classifiers at the end of a stage.
     data.validation.retain(|c| c.points.len() > 1 && c.points.windows(2).all(|p| p[0].0 < p[1].0));
 }
 

@@ -1,18 +1,39 @@
 //! Tables on the terminal.
 
-use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table as Terminal, TableStyle};
+use comfy_table::{
+    CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Table as Terminal, TableStyle,
+};
 use longtail_report::Table;
 
-use crate::{args::Format, printer::Printer};
+use crate::{
+    args::Format,
+    printer::{Printer, columns},
+};
 
 const RULE: LineStyle = LineStyle::none().fill('─').junction('─');
 /// Rules above, below and under the heading, as in print.
 const RULED: TableStyle = TableStyle::new().top_border(RULE).header_separator(RULE).bottom_border(RULE);
 
-/// A table for people: columns of numbers are right-aligned.
+/// A table for people, as wide as the terminal at most: columns of numbers are right-aligned.
 pub fn text(heading: &[&str], rows: &[Vec<String>]) -> String {
+    ruled(heading, rows, columns()).to_string()
+}
+
+/// A table of names and sentences in so many columns: names stay whole, sentences wrap.
+pub fn sentences(heading: &[&str], rows: &[Vec<String>], columns: usize) -> String {
+    let mut table = ruled(heading, rows, Some(columns));
+    if let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    table.to_string()
+}
+
+fn ruled(heading: &[&str], rows: &[Vec<String>], columns: Option<usize>) -> Terminal {
     let mut table = Terminal::new();
     table.load_style(RULED).set_content_arrangement(ContentArrangement::Dynamic);
+    if let Some(columns) = columns {
+        table.set_width(u16::try_from(columns).unwrap_or(u16::MAX));
+    }
     if heading.iter().any(|h| !h.is_empty()) {
         table.set_header(heading);
     }
@@ -25,7 +46,7 @@ pub fn text(heading: &[&str], rows: &[Vec<String>]) -> String {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.to_string()
+    table
 }
 
 /// A table for documents.

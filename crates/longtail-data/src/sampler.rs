@@ -26,7 +26,7 @@ pub enum Sampler {
         /// Share of images above which a class is not repeated; the paper's is 0.001.
         threshold: f64,
     },
-    /// Instance-aware repeat-factor sampling (Yaman et al., 2023, arXiv 2305.08069): as [`Self::RepeatFactor`] with f the
+    /// Instance-aware repeat-factor sampling (Yaman et al., 2023, arXiv 2305.08069): as `repeat-factor` with f the
     /// geometric mean of the class's shares of the images and of the boxes.
     InstanceAwareRepeatFactor {
         /// Share above which a class is not repeated.

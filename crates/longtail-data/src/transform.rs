@@ -60,6 +60,7 @@ pub struct Transform {
     /// What else happens to training images, in this order, before `resize` and `horizontal_flip`. With one that sets the size
     /// (`multi-scale`, `large-scale-jitter`), `resize` is for evaluation alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(!skip_serializing_if)]
     pub augmentations: Vec<Augmentation>,
 }
 

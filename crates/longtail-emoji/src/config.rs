@@ -13,7 +13,7 @@ pub enum WorldLayout {
     /// As LVIS.
     #[default]
     Lvis,
-    /// As Open Images; see [`crate::open_images`].
+    /// As Open Images: a tree of classes, boxes around groups, classes verified absent.
     OpenImages,
 }
 
@@ -34,6 +34,7 @@ pub struct WorldConfig {
     pub image_size: u32,
     /// How it is annotated.
     #[serde(skip_serializing_if = "WorldLayout::is_lvis")]
+    #[schemars(!skip_serializing_if)]
     pub layout: WorldLayout,
     /// Open Images: which boxes are trained on; none: plain, the emoji themselves.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -56,7 +56,7 @@ pub enum HeadError {
         value: f64,
     },
     /// The user asked to stop work that goes on when its command is given again.
-    #[error("interrupted after {done} of {total} {what}; give the same command again and it goes on there")]
+    #[error("interrupted after {done} of {total} {what}; what is done stays")]
     Stopped {
         /// What was made.
         what: String,

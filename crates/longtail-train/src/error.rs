@@ -94,7 +94,7 @@ pub enum TrainError {
         dtype: String,
     },
     /// The user asked to stop; a checkpoint was written.
-    #[error("interrupted at step {step} of stage `{stage}`; continue with --resume")]
+    #[error("interrupted at step {step} of stage `{stage}`; a checkpoint is written")]
     Interrupted {
         /// Stage name.
         stage: String,
@@ -102,7 +102,7 @@ pub enum TrainError {
         step: u64,
     },
     /// The user asked to stop work that goes on when its command is given again.
-    #[error("interrupted after {done} of {total} {what}; give the same command again and it goes on there")]
+    #[error("interrupted after {done} of {total} {what}; what is done stays")]
     Stopped {
         /// What was made.
         what: String,

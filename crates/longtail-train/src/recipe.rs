@@ -208,7 +208,18 @@ impl Recipe {
         data: Option<&FileData>,
         overrides: &[String],
     ) -> Result<Self, TrainError> {
+        let not_a_recipe =
+            |reason: &str| TrainError::RecipeFile { path: path.to_owned(), reason: reason.to_owned() };
+        if path.is_dir() {
+            return Err(not_a_recipe("is a folder; a recipe is a TOML file, such as configs/small.toml"));
+        }
         let text = std::fs::read_to_string(path).map_err(TrainError::io("read recipe", path))?;
+        // Annotations, most likely: the parser would show all of them as the line that it cannot read.
+        if text.trim_start().starts_with('{') {
+            return Err(not_a_recipe(
+                "is JSON, not a recipe; give a TOML file, and annotations by --set data.train_annotations=FILE",
+            ));
+        }
         Self::from_table(&text, data, overrides, path.parent()).map_err(|error| match error {
             TrainError::Setting(SettingError { field, reason }) if field.is_empty() => {
                 TrainError::RecipeFile { path: path.to_owned(), reason }
@@ -223,7 +234,7 @@ impl Recipe {
         overrides: &[String],
         folder: Option<&Path>,
     ) -> Result<Self, TrainError> {
-        let malformed = |e: toml::de::Error| TrainError::recipe("", e.to_string());
+        let malformed = |e: toml::de::Error| TrainError::recipe("", one_screen(&e));
         let mut table: toml::Table = toml::from_str(text).map_err(malformed)?;
         make_absolute(&mut table, folder)?;
         if let Some(data) = data {
@@ -348,6 +359,16 @@ impl Stage {
 
 /// Keys of `data` that hold a path.
 const PATHS: [&str; 4] = ["train_annotations", "train_images", "validation_annotations", "validation_images"];
+
+/// The parser's message with the line that it is about, or without it where that is longer than a screen is
+/// wide.
+fn one_screen(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    if text.lines().all(|line| line.chars().count() <= 120) {
+        return text;
+    }
+    format!("{}: {}", text.lines().next().unwrap_or_default(), error.message())
+}
 
 /// Makes the relative paths of a recipe absolute, from `folder` or the working folder: the run folder's copy of the
 /// recipe must name the same files.

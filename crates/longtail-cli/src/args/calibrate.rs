@@ -21,14 +21,17 @@ pub enum CalibrationMethod {
 /// `longtail calibrate`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The map is fitted on half of the images and measured on the other half. AP ranks the detections of a class among one
-another: a map by class changes it through the cap on detections an image, so log more than the cap; pooled AP and
-calibration always change.
+The map is fitted on half of the images and measured on the other half. AP ranks the detections of a \
+class among one another: a map by class changes it through the cap on detections an image, so log \
+more than the cap; pooled AP and calibration always change.
 
 Examples:
-  longtail calibrate --ground-truth val.json --detections results.json --counts train.json --method norcal --out better.json
-  longtail calibrate --ground-truth val.json --detections results.json --method platt --save map.json
-  longtail calibrate --map map.json --detections test.json --out test-better.json")]
+  longtail calibrate --ground-truth val.json --detections results.json \\
+      --counts train.json --method norcal --out better.json
+  longtail calibrate --ground-truth val.json --detections results.json \\
+      --method platt --save map.json
+  longtail calibrate --map map.json --detections test.json \\
+      --out test-better.json")]
 pub struct Calibrate {
     /// Detections, with scores in 0 to 1
     #[arg(long)]

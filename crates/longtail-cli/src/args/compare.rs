@@ -10,12 +10,15 @@ use crate::args::Format;
 /// `longtail compare`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The first file is the baseline. Intervals hold 95 % of a paired bootstrap over images. Exit code 1 with --fail-if-worse
-if a detector is certainly worse: its difference is below 0 and the interval leaves out 0.
+The first file is the baseline. Intervals hold 95 % of a paired bootstrap over images. Exit code 1 \
+with --fail-if-worse if a detector is certainly worse: its difference is below 0 and the interval \
+leaves out 0.
 
 Examples:
-  longtail compare softmax.json acsl.json --protocol lvis --ground-truth lvis_v1_val.json
-  longtail compare main.json branch.json --protocol lvis --ground-truth lvis_v1_val.json --fail-if-worse APr")]
+  longtail compare softmax.json acsl.json --protocol lvis \\
+      --ground-truth lvis_v1_val.json
+  longtail compare main.json branch.json --protocol lvis \\
+      --ground-truth lvis_v1_val.json --fail-if-worse APr")]
 pub struct Compare {
     /// Files of detections, two or more
     #[arg(required = true, num_args = 2..)]

@@ -95,7 +95,8 @@ pub struct DataConvertDetections {
     /// Open Images: tree of classes, JSON
     #[arg(long, value_name = "TREE.json", requires = "expand")]
     pub hierarchy: Option<PathBuf>,
-    /// Open Images: repeat each detection for the classes above its own; of those at one place the best score stays
+    /// Open Images: repeat each detection for the classes above its own; of those at one place the best score
+    /// stays
     #[arg(long, requires = "hierarchy")]
     pub expand: bool,
 }
@@ -109,7 +110,8 @@ pub struct DataMerge {
     /// File or folder to write
     #[arg(long, short)]
     pub out: PathBuf,
-    /// Images of one name in several sets: refuse them, join them as one image, or prefix names with the set's
+    /// Images of one name in several sets: refuse them, join them as one image, or prefix names with the
+    /// set's
     #[arg(long, value_enum, default_value_t = Duplicated::Refuse)]
     pub duplicates: Duplicated,
     /// Say that images are annotated with the classes of their own set only (LVIS layout)

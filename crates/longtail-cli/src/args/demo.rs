@@ -8,7 +8,8 @@ use crate::args::{Format, OnDevice};
 
 /// `longtail demo`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "\
+Examples:
   longtail demo                    the whole comparison, up to 10 minutes on 2 cores
   longtail demo --quick            a smaller world, under 2 minutes
   longtail demo --seed 1 --format json > seed-1.json")]

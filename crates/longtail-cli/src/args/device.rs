@@ -10,8 +10,8 @@ use crate::printer::Printer;
 /// `--device`
 #[derive(Debug, Clone, Copy, Args)]
 pub struct OnDevice {
-    /// cpu (all cores; set RAYON_NUM_THREADS for fewer), cuda, vulkan or wgpu, the N-th of these as cuda:N and so on, or auto
-    /// for the first GPU there is. GPUs need a program built with the feature of that name
+    /// cpu (all cores; set RAYON_NUM_THREADS for fewer), cuda, vulkan or wgpu, the N-th of these as cuda:N
+    /// and so on, or auto for the first GPU there is. GPUs need a program built with the feature of that name
     #[arg(long, value_name = "DEVICE", default_value_t)]
     device: DeviceChoice,
 }

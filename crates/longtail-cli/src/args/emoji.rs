@@ -10,8 +10,8 @@ use longtail_emoji::WorldLayout;
 pub enum Emoji {
     /// Write the benchmark as images and annotation files, for any other tool
     #[command(after_help = "\
-The layout open-images has a tree of classes (emoji, subgroup, group), boxes around groups and classes verified absent, in
-files named as the published ones.
+The layout open-images has a tree of classes (emoji, subgroup, group), boxes around groups and \
+classes verified absent, in files named as the published ones.
 
 Examples:
   longtail emoji export emoji --classes 60 --images 2500 --seed 0

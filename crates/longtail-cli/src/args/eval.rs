@@ -10,22 +10,27 @@ use crate::args::Format;
 /// `longtail eval`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Detections may be a JSON list or JSON Lines of image_id, category_id, bbox [x, y, width, height] and score, as they are
-or compressed (.gz, .zst), or Parquet with columns image_id, category_id, x, y, w, h and score. What the protocols and the
-numbers mean: docs/reference/evaluation.md.
+Detections may be a JSON list or JSON Lines of image_id, category_id, bbox [x, y, width, height] and \
+score, as they are or compressed (.gz, .zst), or Parquet with columns image_id, category_id, x, y, \
+w, h and score. What the protocols and the numbers mean: docs/reference/evaluation.md.
 
 Examples:
-  longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json.gz --format json
-  longtail eval --protocol lvis-fixed --ground-truth lvis_v1_val.json --detections results.jsonl
-  longtail eval --protocol lvis --ground-truth lvis_v1_val.json --detections results.json \\
-      --errors --look-alikes --calibration
-  longtail eval --protocol coco --ground-truth val.json --detections results.json \\
-      --frequencies-from train.json --bins 10,100,1000
-  longtail eval --protocol lvis --ground-truth val.json --detections results.json --shard 1/2 --partial 1.safetensors
+  longtail eval --protocol lvis --ground-truth lvis_v1_val.json \\
+      --detections results.json.gz --format json
+  longtail eval --protocol lvis-fixed --ground-truth lvis_v1_val.json \\
+      --detections results.jsonl
+  longtail eval --protocol lvis --ground-truth lvis_v1_val.json \\
+      --detections results.json --errors --look-alikes --calibration
+  longtail eval --protocol coco --ground-truth val.json \\
+      --detections results.json --frequencies-from train.json --bins 10,100,1000
+  longtail eval --protocol lvis --ground-truth val.json \\
+      --detections results.json --shard 1/2 --partial 1.safetensors
   longtail eval --merge 1.safetensors 2.safetensors
-  longtail eval --protocol open-images --ground-truth validation-annotations-bbox.csv \\
-      --image-labels validation-annotations-human-imagelabels.csv --detections predictions.csv \\
-      --classes class-descriptions-boxable.csv --hierarchy bbox_labels_600_hierarchy.json --expand")]
+  longtail eval --protocol open-images \\
+      --ground-truth validation-annotations-bbox.csv \\
+      --image-labels validation-annotations-human-imagelabels.csv \\
+      --detections predictions.csv --classes class-descriptions-boxable.csv \\
+      --hierarchy bbox_labels_600_hierarchy.json --expand")]
 pub struct Eval {
     /// Rules to score by: lvis, lvis-fixed, lvis-pooled, coco or open-images
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
@@ -42,10 +47,12 @@ pub struct Eval {
     /// File for the part's outcomes
     #[arg(long, value_name = "FILE", requires = "shard")]
     pub partial: Option<PathBuf>,
-    /// Also say what is wrong with the detections and what each kind of error costs (TIDE), by frequency group
+    /// Also say what is wrong with the detections and what each kind of error costs (TIDE), by frequency
+    /// group
     #[arg(long, conflicts_with_all = ["merge", "shard"])]
     pub errors: bool,
-    /// Also list the pairs of classes of which one claims the other's objects, those across frequency groups first
+    /// Also list the pairs of classes of which one claims the other's objects, those across frequency groups
+    /// first
     #[arg(long, conflicts_with_all = ["merge", "shard"])]
     pub look_alikes: bool,
     /// Also compare scores with the share of detections that are right, by frequency group
@@ -63,7 +70,8 @@ pub struct Eval {
     /// Count matches of the annotation with id 0, which the reference implementations overlook
     #[arg(long, conflicts_with = "merge")]
     pub corrected_ids: bool,
-    /// Training annotations (Open Images: boxes CSV): classes are rare, common or frequent by the images there, whatever the ground truth says
+    /// Training annotations (Open Images: boxes CSV): classes are rare, common or frequent by the images
+    /// there, whatever the ground truth says
     #[arg(long, value_name = "TRAIN", conflicts_with = "merge")]
     pub frequencies_from: Option<PathBuf>,
     /// AP of classes with at most so many training images, such as 10,100,1000
@@ -78,11 +86,12 @@ pub struct Eval {
     /// Open Images: tree of classes, JSON
     #[arg(long, value_name = "TREE.json", requires = "expand")]
     pub hierarchy: Option<PathBuf>,
-    /// Open Images: repeat boxes and labels by the hierarchy before scoring; published files need it, expanded ones must
-    /// not have it
+    /// Open Images: repeat boxes and labels by the hierarchy before scoring; published files need it,
+    /// expanded ones must not have it
     #[arg(long, requires = "hierarchy")]
     pub expand: bool,
-    /// Open Images: what a box around a group counts: 1 as in the challenge, or 0 to only absorb predictions [default: 1]
+    /// Open Images: what a box around a group counts: 1 as in the challenge, or 0 to only absorb predictions
+    /// [default: 1]
     #[arg(long, value_name = "0|1", value_parser = clap::value_parser!(u8).range(..=1))]
     pub group_of_weight: Option<u8>,
     /// Say on standard error how long each phase took

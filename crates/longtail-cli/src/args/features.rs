@@ -15,7 +15,9 @@ pub enum Features {
     /// Make a bank of features from elsewhere: .npy, .npz or safetensors arrays
     Import(FeaturesImport),
     /// What a bank holds; with --check, whether every bit is as it was written
-    #[command(after_help = "Example:\n  longtail features info bank --check")]
+    #[command(after_help = "\
+Example:
+  longtail features info bank --check")]
     Info(FeaturesInfo),
 }
 
@@ -61,15 +63,18 @@ impl From<LayerChoice> for FeatureLayer {
 /// `longtail features extract`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The bank has three parts: RoIs of the training images; `holdout`, proposals of training images kept apart for choosing among
-heads; `validation`, proposals of the validation images. A kill costs the shard in the making: the same command goes on.
-With --layer hidden a head trained on the bank brings its own last hidden layer; boxes stay those of the detector.
+The bank has three parts: RoIs of the training images; `holdout`, proposals of training images kept \
+apart for choosing among heads; `validation`, proposals of the validation images. A kill costs the \
+shard in the making: the same command goes on. With --layer hidden a head trained on the bank brings \
+its own last hidden layer; boxes stay those of the detector.
 
 Examples:
   longtail features extract runs/lvis/1 --out bank
-  longtail features extract runs/lvis/1 --out bank --views 4 --scales 0.8 --precision int8
+  longtail features extract runs/lvis/1 --out bank --views 4 --scales 0.8 \\
+      --precision int8
   longtail features extract runs/lvis/1 --out hidden-bank --layer hidden
-  longtail features extract runs/lvis/1/checkpoints/representation.safetensors --data train.json --images images --out bank")]
+  longtail features extract runs/lvis/1/checkpoints/representation.safetensors \\
+      --data train.json --images images --out bank")]
 pub struct FeaturesExtract {
     /// Run folder of a trained detector, or one of its checkpoints
     pub source: PathBuf,
@@ -91,7 +96,8 @@ pub struct FeaturesExtract {
     /// Override a value of the run's recipe; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub overrides: Vec<String>,
-    /// Stage whose detector is taken [default: the last that trains everything; of a repaired run the repaired detector]
+    /// Stage whose detector is taken [default: the last that trains everything; of a repaired run the
+    /// repaired detector]
     #[arg(long)]
     pub stage: Option<String>,
     /// The layer whose inputs are kept
@@ -137,18 +143,27 @@ pub enum BackgroundPlace {
 /// `longtail features import`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Arrays are found by name; a .npy file's array is named by the file. `features [R, D]`, and
-  to train on:  `labels [R]`; optional `image_ids [R]`, `ious [R]`, `boxes [R, 4]`
-  proposals:    `regressed [R, 4]` or `[R, C, 4]`, `image_ids [R]`; optional `boxes [R, 4]`
-  the trained classifier, to start from: `classifier.weight [K, D]` and `classifier.bias [K]`
-  features that are inputs of the last hidden layer, to train that too: `hidden.weight [H, D]`, `hidden.bias [H]`, and then
-  `classifier.weight [K, H]`; proposals of such a bank need only --layer hidden
-Labels and columns follow the categories of --classes in ascending order of their ids.
+Arrays are found by name; the array of a .npy file is named by the file. The names and shapes are
+
+  features [R, D]             always
+  labels [R]                  to train on; image_ids [R], ious [R], boxes [R, 4]
+                              are optional
+  regressed [R, 4]            proposals, or [R, C, 4]; with image_ids [R], and
+                              boxes [R, 4] are optional
+  classifier.weight [K, D]    the trained classifier, to start from
+  classifier.bias [K]
+  hidden.weight [H, D]        where features are the inputs of the last hidden
+  hidden.bias [H]             layer; classifier.weight is [K, H] then
+
+Proposals for a bank of hidden inputs need only --layer hidden. Labels and columns follow the \
+categories of --classes in ascending order of their ids.
 
 Examples:
   longtail features import train.npz --classes train.json --out bank
-  longtail features import features.npy labels.npy image_ids.npy --classes train.json --background last --out bank
-  longtail features import val.npz --proposals --classes train.json --truth val.json --protocol lvis --out bank/validation")]
+  longtail features import features.npy labels.npy image_ids.npy \\
+      --classes train.json --background last --out bank
+  longtail features import val.npz --proposals --classes train.json \\
+      --truth val.json --protocol lvis --out bank/validation")]
 pub struct FeaturesImport {
     /// Files of arrays: .npy, .npz, .safetensors
     #[arg(required = true)]

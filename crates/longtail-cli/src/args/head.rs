@@ -12,7 +12,9 @@ pub enum Head {
     /// Train a classifier on a feature bank, with the last hidden layer on a bank of its inputs
     Train(HeadTrain),
     /// Score a head on stored proposals, without images
-    #[command(after_help = "Example:\n  longtail head eval bank/heads/acsl.safetensors bank/validation")]
+    #[command(after_help = "\
+Example:
+  longtail head eval bank/heads/acsl.safetensors bank/validation")]
     Eval(HeadEval),
     /// Train heads with every combination of settings, in parallel, and choose by held-out training images
     Sweep(HeadSweep),
@@ -23,16 +25,21 @@ pub enum Head {
 /// `longtail head train`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every setting has a key for --set: loss.threshold, batch={ images = 16 } or { rois = 8192 }, sampler={ kind = \"repeat-factor\",
-threshold = 0.001 }, optimizer.momentum, schedule.milestones, classifier={ kind = \"cosine\" }, optimizer={ kind = \"lbfgs\" },
-from_stage1, window_mib, and on a bank of `features extract --layer hidden`: hidden={ kind = \"trained\",
-learning_rate_factor = 0.1 } (factor 1 by default) or { kind = \"frozen\" }. A kill costs half a minute: the same command goes on.
+Every setting has a key for --set: loss.threshold, batch={ images = 16 } or { rois = 8192 }, \
+sampler={ kind = \"repeat-factor\", threshold = 0.001 }, optimizer.momentum, schedule.milestones, \
+classifier={ kind = \"cosine\" }, optimizer={ kind = \"lbfgs\" }, from_stage1, window_mib, and on a \
+bank of `features extract --layer hidden`: hidden={ kind = \"trained\", learning_rate_factor = 0.1 } \
+(factor 1 by default) or { kind = \"frozen\" }. A kill costs half a minute: the same command goes \
+on.
 
 Examples:
   longtail head train bank --loss acsl
-  longtail head train bank --loss acsl --epochs 12 --set loss.threshold=0.5 --out acsl-0.5.safetensors
-  longtail head train bank --loss softmax-cross-entropy --set 'optimizer={ kind = \"lbfgs\" }'
-  longtail head train hidden-bank --loss acsl --set 'hidden={ kind = \"trained\", learning_rate_factor = 0.1 }'")]
+  longtail head train bank --loss acsl --epochs 12 --set loss.threshold=0.5 \\
+      --out acsl-0.5.safetensors
+  longtail head train bank --loss softmax-cross-entropy \\
+      --set 'optimizer={ kind = \"lbfgs\" }'
+  longtail head train hidden-bank --loss acsl \\
+      --set 'hidden={ kind = \"trained\", learning_rate_factor = 0.1 }'")]
 pub struct HeadTrain {
     /// Folder of the bank
     pub bank: PathBuf,
@@ -83,14 +90,15 @@ pub struct HeadEval {
 /// `longtail head sweep`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every combination of the varied values is trained, in parallel on the cores; settings are those of `longtail head train`. The
-head that is kept is chosen by the held-out training images, never by the validation images. Heads that are finished are
-read when the same command is given again.
+Every combination of the varied values is trained, in parallel on the cores; settings are those of \
+`longtail head train`. The head that is kept is chosen by the held-out training images, never by the \
+validation images. Heads that are finished are read when the same command is given again.
 
 Examples:
-  longtail head sweep bank --vary loss.threshold=0.5,0.7,0.9 --vary loss.background=balanced,frequency-sampled --seeds 0,1,2
-  longtail head sweep bank --vary loss=softmax-cross-entropy,acsl,bags,seesaw --vary learning_rate=0.02,0.05 \\
-      --set length.epochs=12")]
+  longtail head sweep bank --vary loss.threshold=0.5,0.7,0.9 \\
+      --vary loss.background=balanced,frequency-sampled --seeds 0,1,2
+  longtail head sweep bank --vary loss=softmax-cross-entropy,acsl,bags,seesaw \\
+      --vary learning_rate=0.02,0.05 --set length.epochs=12")]
 pub struct HeadSweep {
     /// Folder of the bank
     pub bank: PathBuf,
@@ -128,12 +136,15 @@ pub enum Framework {
 /// `longtail head apply`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A head that brings its own last hidden layer makes a run with `detector.roi_head.separate_regression`, in which boxes keep the
-detector's; other frameworks have no such layer, so --to refuses it.
+A head that brings its own last hidden layer makes a run with \
+`detector.roi_head.separate_regression`, in which boxes keep the detector's; other frameworks have \
+no such layer, so --to refuses it.
 
 Examples:
-  longtail head apply acsl.safetensors --run runs/lvis/1 --out runs/lvis-repaired/1
-  longtail head apply acsl.safetensors --to torchvision --out cls_score.safetensors")]
+  longtail head apply acsl.safetensors --run runs/lvis/1 \\
+      --out runs/lvis-repaired/1
+  longtail head apply acsl.safetensors --to torchvision \\
+      --out cls_score.safetensors")]
 pub struct HeadApply {
     /// File of a head
     pub head: PathBuf,

@@ -30,7 +30,7 @@ pub use demo::Demo;
 pub use device::OnDevice;
 pub use emoji::{Emoji, EmojiExport, ExportLayout};
 pub use eval::Eval;
-pub use explain::Explain;
+pub use explain::{Explain, RecipeFormat};
 pub use features::{BackgroundPlace, Features, FeaturesExtract, FeaturesImport, FeaturesInfo};
 pub use head::{Framework, Head, HeadApply, HeadEval, HeadSweep, HeadTrain};
 pub use predict::Predict;
@@ -41,7 +41,12 @@ pub use weights::{Weights, WeightsExport, WeightsImport, WeightsInspect};
 
 /// Train, repair and measure object detectors whose classes are long-tailed.
 #[derive(Debug, Parser)]
-#[command(name = "longtail", version, after_help = "Start with `longtail demo`.")]
+#[command(
+    name = "longtail",
+    version,
+    after_help = "\
+Start with `longtail demo`."
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -69,7 +74,7 @@ pub enum Command {
     Head(Head),
     /// Train the last stage's classifier with several values of its settings, and compare them over seeds
     Sweep(Sweep),
-    /// Explain a method: formula, settings, what it reads, when to use it
+    /// Explain a loss, a correction, or the keys of a recipe
     #[command(subcommand)]
     Explain(Explain),
     /// Detect objects in images and draw them on copies
@@ -86,9 +91,10 @@ pub enum Command {
     /// Write the report of a run as one HTML file
     Report(Report),
     /// Print shell completions
-    #[command(
-        after_help = "Example:\n  longtail completions bash > ~/.local/share/bash-completion/completions/longtail"
-    )]
+    #[command(after_help = "\
+Example:
+  longtail completions bash > \\
+      ~/.local/share/bash-completion/completions/longtail")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,

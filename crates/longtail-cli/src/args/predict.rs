@@ -8,9 +8,9 @@ use crate::args::OnDevice;
 
 /// `longtail predict`
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example:\n  longtail predict runs/lvis/1 photo.jpg --classifier ACSL --out predictions"
-)]
+#[command(after_help = "\
+Example:
+  longtail predict runs/lvis/1 photo.jpg --classifier ACSL --out predictions")]
 pub struct Predict {
     /// Run folder of the trained detector, or a file written by `longtail weights import`
     pub run: PathBuf,

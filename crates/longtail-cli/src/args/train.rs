@@ -8,9 +8,11 @@ use crate::args::OnDevice;
 
 /// `longtail train`
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(after_help = "\
+Examples:
   longtail train configs/lvis.toml
-  longtail train configs/lvis.toml --set stages.0.optimizer.learning_rate=0.005 --set seed=1
+  longtail train configs/lvis.toml \\
+      --set stages.0.optimizer.learning_rate=0.005 --set seed=1
   longtail train configs/lvis.toml --out runs/lvis/1 --resume")]
 pub struct Train {
     /// Recipe file (TOML)

@@ -12,9 +12,9 @@ use crate::args::Format;
 pub enum Weights {
     /// List what a file holds, without executing anything in it
     #[command(after_help = "\
-Reads safetensors, .pth and .pt of torch (old and new), detectron2's .pkl, and a wheel around one of these. Of a pickle
-only tensors and plain containers are read; other objects are skipped and listed, and one that reaches outside of the
-file is refused by name.
+Reads safetensors, .pth and .pt of torch (old and new), detectron2's .pkl, and a wheel around one of \
+these. Of a pickle only tensors and plain containers are read; other objects are skipped and listed, \
+and one that reaches outside of the file is refused by name.
 
 Example:
   longtail weights inspect fasterrcnn_resnet50_fpn_coco-258fb6c6.pth")]
@@ -22,17 +22,20 @@ Example:
     /// Turn a file into a checkpoint that predicts and that training can start from
     #[command(after_help = "\
 Examples:
-  longtail weights import fasterrcnn_resnet50_fpn_coco-258fb6c6.pth --classes instances_val2017.json --out coco.safetensors
+  longtail weights import fasterrcnn_resnet50_fpn_coco-258fb6c6.pth \\
+      --classes instances_val2017.json --out coco.safetensors
   longtail weights import resnet50-0676ba61.pth --out resnet50.safetensors
   longtail weights import model_final_280758.pkl --out detectron2.safetensors
-  longtail weights import caffe.pth --bgr --set detector.backbone.style=caffe --set transform.std=[1,1,1] --out caffe.safetensors
+  longtail weights import caffe.pth --bgr --set detector.backbone.style=caffe \\
+      --set transform.std=[1,1,1] --out caffe.safetensors
   longtail predict coco.safetensors photo.jpg
   longtail train recipe.toml --set weights=resnet50.safetensors")]
     Import(WeightsImport),
     /// Write a trained detector under the names of torchvision or mmdetection
     #[command(after_help = "\
 Example:
-  longtail weights export runs/lvis/1 --naming torchvision --out lvis.safetensors")]
+  longtail weights export runs/lvis/1 --naming torchvision \\
+      --out lvis.safetensors")]
     Export(WeightsExport),
 }
 

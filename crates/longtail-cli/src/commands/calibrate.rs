@@ -23,8 +23,8 @@ pub fn run(arguments: &Calibrate, printer: &Printer) -> anyhow::Result<Outcome> 
     let detections = read_detections(&arguments.detections)?;
     if let (Some(map), Some(out)) = (&arguments.map, &arguments.out) {
         let json = fs::read_to_string(map).with_context(|| format!("cannot read {}", map.display()))?;
-        let rescoring: Rescoring =
-            serde_json::from_str(&json).with_context(|| format!("{} is no map of scores", map.display()))?;
+        let rescoring: Rescoring = serde_json::from_str(&json)
+            .with_context(|| format!("{} is not a map of scores", map.display()))?;
         write_detections(out, &rescoring.apply(&detections)?)?;
         printer.note(&format!("detections: {}", out.display()));
         return Ok(Outcome::Done);

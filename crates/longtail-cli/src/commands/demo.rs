@@ -10,7 +10,7 @@ use longtail_train::Recipe;
 use crate::{
     Outcome,
     args::Demo,
-    commands::{demo_budget, train::command_line},
+    commands::{again::with_resume_hint, demo_budget, train::command_line},
     printer::Printer,
     progress::Progress,
     report_data,
@@ -59,7 +59,9 @@ pub fn run(arguments: &Demo, printer: &Printer) -> anyhow::Result<Outcome> {
         recipe = Recipe::parse(RECIPE, &overrides)?;
     }
     let mut progress = Progress::new(*printer)?;
-    longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress)?;
+    let ran =
+        longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress);
+    with_resume_hint(ran, &path)?;
     let data = report_data::of_run(&path, true, &mut progress)?;
     super::report::write_page(&data, &path.join("report.html"), printer)?;
     print_table(&Table::of(&data), arguments.format, printer)?;

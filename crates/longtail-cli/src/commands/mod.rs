@@ -1,5 +1,6 @@
 //! One file a command.
 
+mod again;
 mod analysis;
 mod calibrate;
 mod compare;
@@ -19,6 +20,8 @@ mod report;
 mod sweep;
 mod train;
 mod weights;
+
+pub use again::is_interruption;
 
 use crate::{
     Outcome,

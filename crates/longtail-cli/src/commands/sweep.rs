@@ -12,7 +12,7 @@ use longtail_train::{Recipe, branch, recipe::Trained};
 use crate::{
     Outcome,
     args::{Format, Sweep},
-    commands::train::command_line,
+    commands::{again::with_repeat_hint, train::command_line},
     printer::Printer,
     progress::Progress,
     report_data,
@@ -51,7 +51,8 @@ pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
         }
         printer.note(&format!("run folder: {}{}", path.display(), if resume { " (goes on)" } else { "" }));
         let folder = RunFolder::open(&path, resume)?;
-        longtail_train::run(&recipe, &folder, resume, &device, &command_line(), &mut progress)?;
+        let ran = longtail_train::run(&recipe, &folder, resume, &device, &command_line(), &mut progress);
+        with_repeat_hint(ran)?;
         drop(folder);
         runs.push(path);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use longtail_run::{RunFolder, next_run_path};
 use longtail_train::Recipe;
 
-use crate::{Outcome, args::Train, printer::Printer, progress::Progress};
+use crate::{Outcome, args::Train, commands::again::with_resume_hint, printer::Printer, progress::Progress};
 
 /// Runs a recipe.
 pub fn run(arguments: &Train, printer: &Printer) -> anyhow::Result<Outcome> {
@@ -18,7 +18,9 @@ pub fn run(arguments: &Train, printer: &Printer) -> anyhow::Result<Outcome> {
     let folder = RunFolder::open(&path, arguments.resume)?;
     printer.note(&format!("run folder: {}", path.display()));
     let mut progress = Progress::new(*printer)?;
-    longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress)?;
+    let ran =
+        longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress);
+    with_resume_hint(ran, &path)?;
     super::report::write(&path, printer)?;
     Ok(Outcome::Done)
 }

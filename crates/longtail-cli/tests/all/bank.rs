@@ -1,5 +1,6 @@
-//! The feature bank from the outside: extraction killed at random moments, training within a memory limit, heads trained,
-//! scored, swept and put back, arrays imported, scores calibrated; and what is said when something is wrong.
+//! The feature bank from the outside: extraction killed at random moments, training within a memory limit,
+//! heads trained, scored, swept and put back, arrays imported, scores calibrated; and what is said when
+//! something is wrong.
 
 use std::{
     fs,
@@ -128,7 +129,8 @@ fn killed_at_twenty_random_moments_it_is_valid_or_goes_on() {
             }
         }
         if Bank::open(&bank).is_ok() {
-            // Whole, perhaps without the other parts, or with the list of shards that goes last: calling it again ends it.
+            // Whole, perhaps without the other parts, or with the list of shards that goes last: calling it
+            // again ends it.
             start().wait().unwrap();
             assert_same(&files(&bank), &expected);
             // Begin again.

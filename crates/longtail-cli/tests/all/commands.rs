@@ -1,5 +1,5 @@
-//! The binary from the outside: a world exported, checked, trained on, predicted, scored and reported; and what it says
-//! and leaves behind when something is wrong.
+//! The binary from the outside: a world exported, checked, trained on, predicted, scored and reported; and
+//! what it says and leaves behind when something is wrong.
 
 use std::{
     fs,
@@ -291,6 +291,17 @@ fn bad_input_is_named_and_writes_nothing() {
         assert_eq!(code(&found), 2, "{override_}");
         assert_says(&found, &parts);
     }
+    let long = format!("x = {:?} y", "z".repeat(5000));
+    for (given, part) in [
+        (project.path("world/lvis_train.json"), "is JSON, not a recipe"),
+        (project.path("world"), "is a folder"),
+        (project.write_recipe("long.toml", &long), "TOML parse error at line 1"),
+    ] {
+        let found = output(&["train", &given]);
+        assert_eq!(code(&found), 2, "{given}");
+        assert_says(&found, &[part]);
+        assert!(found.stderr.len() < 400, "{given}: {} bytes of error", found.stderr.len());
+    }
     let missing = output(&["train", "none.toml"]);
     assert_eq!(code(&missing), 2);
     assert_says(&missing, &["none.toml"]);
@@ -306,7 +317,7 @@ fn bad_input_is_named_and_writes_nothing() {
     assert_eq!(code(&empty), 2);
     assert_says(&empty, &["empty.json", "empty"]);
     for (device, part) in
-        [("gpu", "cuda, vulkan and wgpu"), ("cuda:x", "`x` is no number"), ("vulkan:99", "vulkan:99")]
+        [("gpu", "cuda, vulkan and wgpu"), ("cuda:x", "`x` is no"), ("vulkan:99", "vulkan:99")]
     {
         let refused = output(&["train", &recipe, "--out", &project.path("no-device"), "--device", device]);
         assert_eq!(code(&refused), 2, "{device}");
@@ -413,7 +424,24 @@ fn ctrl_c_saves_leaves_with_130_and_the_run_goes_on() {
     Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     let found = child.wait_with_output().unwrap();
     assert_eq!(found.status.code(), Some(130));
-    assert_says(&found, &["--resume"]);
+    let said = String::from_utf8_lossy(&found.stderr).into_owned();
+    let hint = said.lines().find_map(|line| line.strip_prefix("hint: go on with  ")).unwrap();
+    assert!(hint.ends_with(" --resume"), "{hint}");
+    // The command as printed is accepted: it goes on until it is stopped again.
+    let mut again = Command::new("sh")
+        .args(["-c", &hint.replacen("longtail ", &format!("exec {} ", env!("CARGO_BIN_EXE_longtail")), 1)])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (checkpoint, began) = (format!("{out}/checkpoints/last.safetensors"), Instant::now());
+    let written = || fs::metadata(&checkpoint).and_then(|data| data.modified()).unwrap();
+    let before = written();
+    while written() == before {
+        assert!(began.elapsed() < Duration::from_secs(60), "{hint} did not go on");
+        thread::sleep(Duration::from_millis(20));
+    }
+    Command::new("kill").args(["-INT", &again.id().to_string()]).status().unwrap();
+    assert_eq!(again.wait().unwrap().code(), Some(130));
     assert_eq!(leftovers(Path::new(&out)), Vec::<PathBuf>::new());
     // A run that is resumed with another recipe says so; with its own it goes on.
     let other = output(&["train", &project().path("recipe.toml"), "--out", &out, "--resume"]);

@@ -44,6 +44,11 @@ fn succeeded(arguments: &[&str], output: Output) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// Standard output on a terminal of so many columns.
+pub fn succeed_at(columns: usize, arguments: &[&str]) -> String {
+    succeeded(arguments, longtail(arguments).env("COLUMNS", columns.to_string()).output().unwrap())
+}
+
 /// Exit code 2, and standard error has every part and is no panic.
 pub fn refuses(arguments: &[&str], parts: &[&str]) {
     refused(arguments, &output(arguments), parts);

@@ -1,4 +1,5 @@
-//! Data sets converted, joined, split, cut down and filtered by the binary, and trained on and scored in other formats.
+//! Data sets converted, joined, split, cut down and filtered by the binary, and trained on and scored in
+//! other formats.
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,5 @@
-//! The last hidden layer from the outside: a bank of its inputs, a head that brings it, a run that takes it, arrays imported.
+//! The last hidden layer from the outside: a bank of its inputs, a head that brings it, a run that takes it,
+//! arrays imported.
 
 use std::{fs, path::Path};
 

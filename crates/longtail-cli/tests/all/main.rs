@@ -1,4 +1,5 @@
-//! The binary from the outside, and what the repository promises of itself. One binary, so that it is linked once.
+//! The binary from the outside, and what the repository promises of itself. One binary, so that it is linked
+//! once.
 
 mod common;
 
@@ -6,8 +7,12 @@ mod architecture;
 mod bank;
 mod commands;
 mod data_sets;
+mod documents;
 mod evaluation;
+mod explain;
+mod help;
 mod hidden;
 mod open_images;
 mod open_images_runs;
+mod tables;
 mod weights;

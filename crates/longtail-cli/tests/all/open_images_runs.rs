@@ -1,5 +1,5 @@
-//! Open Images end to end: a world exported, trained on with the classes that its tree implies, and scored by the challenge's
-//! metric inside the run and from its files.
+//! Open Images end to end: a world exported, trained on with the classes that its tree implies, and scored by
+//! the challenge's metric inside the run and from its files.
 
 use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 

@@ -4,7 +4,7 @@ pub mod efficientnet_lite;
 pub mod resnet;
 
 use burn::{module::Module, tensor::Tensor};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 
 pub use efficientnet_lite::{EfficientNetLite, EfficientNetLiteConfig};
@@ -18,12 +18,19 @@ use crate::{
 /// A backbone by name, `kind = "resnet"` in a recipe; without `kind` a ResNet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "kebab-case", try_from = "Fields")]
-#[schemars(!try_from)]
+#[schemars(!try_from, transform = kind_may_be_left_out)]
 pub enum BackboneConfig {
     /// [`ResNet`].
     Resnet(ResNetConfig),
     /// [`EfficientNetLite`].
     EfficientnetLite(EfficientNetLiteConfig),
+}
+
+/// The schema of [`Kind::default`].
+fn kind_may_be_left_out(schema: &mut Schema) {
+    if let Some(required) = schema.pointer_mut("/oneOf/0/required").and_then(|list| list.as_array_mut()) {
+        required.retain(|key| key != "kind");
+    }
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]

@@ -32,7 +32,8 @@ pub fn run(command: &Data, printer: &Printer) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Opens a data set of any format, a large COCO or LVIS file with its index if wanted; says so when an index is written.
+/// Opens a data set of any format, a large COCO or LVIS file with its index if wanted; says so when an index
+/// is written.
 pub fn open(
     path: &Path,
     part: Option<&str>,

@@ -76,8 +76,9 @@ fn read_counts(path: &Path) -> anyhow::Result<Vec<(String, u64)>> {
     for (line, row) in (2..).zip(rows.records()) {
         let row = row.with_context(|| format!("{}, row {line}", path.display()))?;
         let (name, text) = (&row[class], &row[count]);
-        let count =
-            text.parse().with_context(|| format!("{}, row {line}: `{text}` is no count", path.display()))?;
+        let count = text
+            .parse()
+            .with_context(|| format!("{}, row {line}: `{text}` is not a count", path.display()))?;
         counts.push((name.to_owned(), count));
     }
     Ok(counts)

@@ -7,7 +7,9 @@ use longtail_train::{
     recipe::FileData,
 };
 
-use crate::{Outcome, args::FeaturesExtract, printer::Printer, progress::Progress};
+use crate::{
+    Outcome, args::FeaturesExtract, commands::again::with_repeat_hint, printer::Printer, progress::Progress,
+};
 
 /// Makes the bank of a data set.
 pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Outcome> {
@@ -44,7 +46,8 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
             arguments.out.display()
         ));
     };
-    let made = extract(&source, &options, &arguments.out, &device, &mut announce, &mut progress)?;
+    let made = extract(&source, &options, &arguments.out, &device, &mut announce, &mut progress);
+    let made = with_repeat_hint(made)?;
     let Some(made) = made else { return Ok(Outcome::Done) };
     let counts = made.counts;
     printer.note(&format!(

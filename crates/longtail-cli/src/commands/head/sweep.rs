@@ -1,13 +1,12 @@
 //! `longtail head sweep`
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 use anyhow::{Context, bail};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use longtail_bank::Bank;
 use longtail_head::{
     Head, HeadRecipe, Inputs,
-    sweep::{HeadResult, Setting, SweepEvent, SweepObserver, best, head_of, jobs},
+    sweep::{HeadResult, Setting, best, head_of},
 };
 use longtail_report::{Table, aggregate};
 use longtail_train::{
@@ -19,16 +18,14 @@ use serde_json::json;
 use crate::{
     Outcome,
     args::{Format, HeadSweep},
-    commands::{head::report_of, report::write_page, sweep::parse},
+    commands::{again::with_repeat_hint, head::report_of, report::write_page, sweep::parse},
     printer::Printer,
-    progress::{Interrupt, bar, percent},
+    progress::SweepProgress,
     tables::print_table,
 };
 
-/// Settings beyond which the live table shows only what is being trained.
-const MOST_LINES: usize = 30;
-
-/// Trains every combination of the varied values for every seed on the bank; the best by held-out images is kept.
+/// Trains every combination of the varied values for every seed on the bank; the best by held-out images is
+/// kept.
 pub fn run(arguments: &HeadSweep, printer: &Printer) -> anyhow::Result<Outcome> {
     let vary = arguments.vary.iter().map(|text| parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let bank = Bank::open(&arguments.bank)?;
@@ -39,9 +36,9 @@ pub fn run(arguments: &HeadSweep, printer: &Printer) -> anyhow::Result<Outcome> 
     let base = HeadRecipe::of("acsl")?.with(&arguments.overrides)?;
     let settings = settings(&base, &vary)?;
     let out = arguments.out.clone().unwrap_or_else(|| arguments.bank.join("sweep"));
-    let live = Live::new(&settings, &arguments.seeds, *printer)?;
-    let results = sweep(&bank, &held_out, &settings, &arguments.seeds, &out, &live)?;
-    live.bars.clear().ok();
+    let live = SweepProgress::new(&settings, &arguments.seeds, *printer)?;
+    let results = with_repeat_hint(sweep(&bank, &held_out, &settings, &arguments.seeds, &out, &live))?;
+    live.clear();
 
     let truths = Truths::of(&held_out)?.names();
     let table = table(&results, &arguments.seeds, &truths, &out)?;
@@ -167,69 +164,6 @@ fn page(
     data.facts = vec![("seed".into(), seeds.first().map(u64::to_string).unwrap_or_default())];
     data.remarks = vec!["Scores on held-out training images, by which the head is chosen.".into()];
     write_page(&data, &out.join("report.html"), printer)
-}
-
-/// A line for each head, in place: what is trained, and what came out.
-struct Live {
-    bars: MultiProgress,
-    lines: Vec<ProgressBar>,
-    names: Vec<String>,
-    printer: Printer,
-    interrupt: Interrupt,
-}
-
-impl Live {
-    fn new(settings: &[Setting], seeds: &[u64], printer: Printer) -> anyhow::Result<Self> {
-        let interrupt = Interrupt::catch(printer)?;
-        let names: Vec<String> = jobs(settings, seeds)
-            .into_iter()
-            .map(|(index, seed)| format!("{}, seed {seed}", settings[index].name))
-            .collect();
-        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let few = names.len() <= MOST_LINES;
-        let lines: Vec<ProgressBar> = names
-            .iter()
-            .map(|name| {
-                let bar = bar(0, 44).with_prefix(name.clone());
-                if few { bars.add(bar) } else { bar }
-            })
-            .collect();
-        Ok(Self { bars, lines, names, printer, interrupt })
-    }
-}
-
-impl SweepObserver for Live {
-    fn observe(&self, event: SweepEvent<'_>) {
-        match event {
-            SweepEvent::Step { job, done, total, loss } => {
-                let bar = &self.lines[job];
-                if bar.length() != Some(total) {
-                    if self.lines.len() > MOST_LINES {
-                        self.bars.add(bar.clone());
-                    }
-                    bar.set_length(total);
-                    bar.enable_steady_tick(Duration::from_millis(500));
-                }
-                bar.set_position(done);
-                bar.set_message(format!("loss {loss:.3}"));
-            }
-            SweepEvent::Finished { job, result } => {
-                let report = result.reports.first().map(|(_, report)| report);
-                let value = |name| percent(name, report.and_then(|report| report.metric(name)));
-                let line = ["AP", "APr", "APc", "APf"].map(value).join("  ");
-                if self.bars.is_hidden() {
-                    self.printer.note(&format!("{}: {line}", self.names[job]));
-                } else {
-                    self.lines[job].finish_with_message(line);
-                }
-            }
-            SweepEvent::Note(text) => self.bars.suspend(|| self.printer.note(text)),
-        }
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.interrupt.requested()
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use anyhow::{Context, ensure};
 use longtail_bank::Bank;
 use longtail_head::{BatchRecipe, HeadRecipe, Length, train};
 
-use crate::{Outcome, args::HeadTrain, printer::Printer, progress::Progress};
+use crate::{
+    Outcome, args::HeadTrain, commands::again::with_repeat_hint, printer::Printer, progress::Progress,
+};
 
 /// Trains a head.
 pub fn run(arguments: &HeadTrain, printer: &Printer) -> anyhow::Result<Outcome> {
@@ -20,7 +22,7 @@ pub fn run(arguments: &HeadTrain, printer: &Printer) -> anyhow::Result<Outcome> 
         printer.note(&format!("goes on from {}", checkpoint.display()));
     }
     let mut progress = Progress::new(*printer)?;
-    let (head, file) = train(&bank, &recipe, Some(&checkpoint), &mut progress)?;
+    let (head, file) = with_repeat_hint(train(&bank, &recipe, Some(&checkpoint), &mut progress))?;
     head.write(&out, &file)?;
     let training = file.training.context("a trained head knows its training")?;
     printer.note(&format!(

@@ -1,12 +1,16 @@
-//! `longtail explain`: what the types of a recipe say of themselves, in words.
+//! Losses and corrections: what the methods of a recipe say of themselves, in words.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use longtail_loss::{Description, LossConfig, PostHoc};
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Outcome, args::Explain, printer::Printer, tables::text};
+use super::{nearest, page_text, plain};
+use crate::{
+    Outcome,
+    printer::{Hint, Printer},
+};
 
 /// A method of a recipe.
 struct Method {
@@ -17,7 +21,7 @@ struct Method {
     defaults: toml::Table,
 }
 
-/// A place of a recipe with the methods that it takes.
+/// A key of a recipe with the methods that it takes.
 struct Choice {
     /// Key of the recipe.
     key: &'static str,
@@ -27,21 +31,14 @@ struct Choice {
     schema: Value,
 }
 
-/// Runs a subcommand.
-pub fn run(command: &Explain, printer: &Printer) -> anyhow::Result<Outcome> {
-    let (choice, name) = match command {
-        Explain::Loss { name } => {
-            let methods = LossConfig::defaults();
-            (choice("loss", "outputs", &methods, LossConfig::description)?, name)
-        }
-        Explain::Correction { name } => {
-            (choice("correction", "takes", &PostHoc::defaults(), PostHoc::description)?, name)
-        }
-    };
-    match name {
-        None => choice.all(printer),
-        Some(name) => choice.one(name, printer),
-    }
+/// All losses, or one.
+pub fn losses(name: Option<&str>, printer: &Printer) -> anyhow::Result<Outcome> {
+    choice("loss", "outputs", &LossConfig::defaults(), LossConfig::description)?.print(name, printer)
+}
+
+/// All corrections, or one.
+pub fn corrections(name: Option<&str>, printer: &Printer) -> anyhow::Result<Outcome> {
+    choice("correction", "takes", &PostHoc::defaults(), PostHoc::description)?.print(name, printer)
 }
 
 fn choice<T: Serialize + JsonSchema>(
@@ -65,6 +62,36 @@ fn choice<T: Serialize + JsonSchema>(
 }
 
 impl Choice {
+    fn print(&self, name: Option<&str>, printer: &Printer) -> anyhow::Result<Outcome> {
+        match name {
+            None => self.all(printer),
+            Some(name) => self.one(self.find(name)?, printer),
+        }
+    }
+
+    /// The method of a name: its kind in any case, the beginning of one, or its name in words.
+    fn find(&self, name: &str) -> anyhow::Result<&Method> {
+        let asked = name.trim().to_lowercase().replace([' ', '_'], "-");
+        let exact = |method: &&Method| {
+            method.kind == asked || method.about.name.to_lowercase().replace(' ', "-") == asked
+        };
+        if let Some(method) = self.methods.iter().find(exact) {
+            return Ok(method);
+        }
+        let mut begun = self.methods.iter().filter(|method| method.kind.starts_with(&asked));
+        if let (Some(method), None) = (begun.next(), begun.next()) {
+            return Ok(method);
+        }
+        let known: Vec<&str> = self.methods.iter().map(|method| method.kind.as_str()).collect();
+        let error = anyhow!("`{name}` is not a {}; there are {}", self.key, known.join(", "));
+        Err(match nearest(&asked, &known) {
+            Some(kind) => {
+                error.context(Hint(format!("did you mean `longtail explain {} {kind}`?", self.key)))
+            }
+            None => error,
+        })
+    }
+
     fn all(&self, printer: &Printer) -> anyhow::Result<Outcome> {
         let row = |method: &Method| {
             let about = method.about;
@@ -73,18 +100,14 @@ impl Choice {
                 .to_vec()
         };
         let rows: Vec<Vec<String>> = self.methods.iter().map(row).collect();
-        printer.data(&text(&["kind", "source", self.what, "reads", "when to use it"], &rows))?;
+        printer.data(&page_text(&["kind", "source", self.what, "reads", "when to use it"], &rows))?;
         printer.note(&format!("`longtail explain {} KIND` prints formula and settings", self.key));
         Ok(Outcome::Done)
     }
 
-    fn one(&self, name: &str, printer: &Printer) -> anyhow::Result<Outcome> {
-        let Some(method) = self.methods.iter().find(|method| method.kind == name) else {
-            let known: Vec<&str> = self.methods.iter().map(|method| method.kind.as_str()).collect();
-            bail!("there is no {} `{name}`; there are {}", self.key, known.join(", "))
-        };
+    fn one(&self, method: &Method, printer: &Printer) -> anyhow::Result<Outcome> {
         let about = method.about;
-        let recipe = format!("{} = {{ kind = \"{name}\" }}", self.key);
+        let recipe = format!("{} = {{ kind = \"{}\" }}", self.key, method.kind);
         let rows: Vec<Vec<String>> = [
             ("name", about.name),
             ("source", about.source),
@@ -97,10 +120,10 @@ impl Choice {
         .into_iter()
         .map(|(key, value)| vec![key.to_owned(), value.to_owned()])
         .collect();
-        printer.data(&text(&["", ""], &rows))?;
+        printer.data(&page_text(&["", ""], &rows))?;
         let settings = self.settings(method);
         if !settings.is_empty() {
-            printer.data(&format!("\n{}", text(&["setting", "default", "meaning"], &settings)))?;
+            printer.data(&format!("\n{}", page_text(&["setting", "default", "meaning"], &settings)))?;
         }
         Ok(Outcome::Done)
     }
@@ -130,10 +153,4 @@ fn meaning(property: &Value) -> String {
         lines.push(format!("{name}: {}", words(choice)));
     }
     lines.join("\n")
-}
-
-/// A doc comment as one paragraph, without the marks of links and code.
-fn plain(text: &str) -> String {
-    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    text.replace("[`", "").replace("`]", "").replace('`', "")
 }
