@@ -148,6 +148,12 @@ pub enum DataError {
     },
 }
 
+impl From<longtail_files::FileError> for DataError {
+    fn from(error: longtail_files::FileError) -> Self {
+        Self::Io { action: error.action, path: error.path, source: error.source }
+    }
+}
+
 impl DataError {
     pub(crate) fn malformed(path: &Path, line: impl Into<Option<u64>>, reason: impl Into<String>) -> Self {
         Self::Malformed { path: path.to_owned(), line: line.into(), reason: reason.into() }

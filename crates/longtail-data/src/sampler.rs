@@ -1,15 +1,11 @@
 //! In which order images are trained on: a function of the seed alone.
 
+use longtail_draw::{Purpose, generator};
 use rand::{RngExt, seq::SliceRandom};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    aspect::AspectGroups,
-    dataset::Dataset,
-    draw::{self, Draw},
-    error::DataError,
-};
+use crate::{aspect::AspectGroups, dataset::Dataset, draw::Draw, error::DataError};
 
 /// Order and frequency of the images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -182,7 +178,7 @@ impl BatchPlan {
 
     /// Images of an epoch in order.
     fn order(&self, epoch: usize) -> Vec<u32> {
-        let mut generator = draw::generator(self.seed, epoch as u64);
+        let mut generator = generator(self.seed, Purpose::EpochOrder.at(epoch as u64));
         let factors = match &self.frequencies {
             Frequencies::Factors(factors) => factors,
             Frequencies::ImagesOfClass(images_of_class) => {

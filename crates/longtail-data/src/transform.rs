@@ -1,6 +1,7 @@
 //! What happens to an image and its boxes before the network sees them: resize, flip, normalise.
 
 use schemars::JsonSchema;
+use longtail_draw::Purpose;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -111,6 +112,14 @@ impl Transform {
         if self.scaled_decode != 0.0 && !(1.0..=8.0).contains(&self.scaled_decode) {
             let value = self.scaled_decode;
             return fail("transform.scaled_decode", format!("is {value}; it must be 0, or between 1 and 8"));
+        }
+        if self.augmentations.len() as u64 > Purpose::AUGMENTATIONS {
+            let reason = format!(
+                "has {} entries; at most {} can be told apart",
+                self.augmentations.len(),
+                Purpose::AUGMENTATIONS
+            );
+            return fail("transform.augmentations", reason);
         }
         for (place, augmentation) in self.augmentations.iter().enumerate() {
             augmentation.validate(place)?;

@@ -3,14 +3,11 @@
 use std::sync::OnceLock;
 
 use longtail_data::FrequencyGroup;
+use longtail_draw::{Purpose, generator};
 use rand::seq::SliceRandom;
 use serde::Deserialize;
 
-use crate::{
-    config::WorldConfig,
-    error::EmojiError,
-    random::{Stream, generator},
-};
+use crate::{config::WorldConfig, error::EmojiError};
 
 /// Classes of the whole benchmark, as many as LVIS v1 has.
 pub const MAX_CLASSES: usize = 1203;
@@ -92,7 +89,7 @@ pub fn distractors() -> Result<Vec<&'static Emoji>, EmojiError> {
 pub fn choose(config: &WorldConfig) -> Result<Vec<Class>, EmojiError> {
     config.validate()?;
     let tables = tables()?;
-    let mut generator = generator(config.seed, Stream::Classes, 0);
+    let mut generator = generator(config.seed, Purpose::WorldClasses);
     let emoji = choose_emoji(&tables.emoji, config.classes, &mut generator);
     let most = (config.images as f64 * MAX_IMAGE_SHARE) as u64;
     let fitting: Vec<LvisCount> = tables.counts.iter().copied().filter(|c| c.images <= most).collect();

@@ -47,3 +47,9 @@ pub enum EmojiError {
     #[error(transparent)]
     Data(#[from] DataError),
 }
+
+impl From<longtail_files::FileError> for EmojiError {
+    fn from(error: longtail_files::FileError) -> Self {
+        Self::Io { path: error.path, source: error.source }
+    }
+}

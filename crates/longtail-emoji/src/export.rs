@@ -1,11 +1,9 @@
 //! A world as files, for any other tool.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
 use longtail_data::open_images::{write_boxes, write_class_descriptions, write_image_labels};
+use longtail_files::{NewFolder, remove_leftovers};
 use rayon::prelude::*;
 
 use crate::{
@@ -15,8 +13,9 @@ use crate::{
     world::{Progress, Split, World},
 };
 
-/// Folder inside the target in which everything is made.
-const UNFINISHED: &str = ".unfinished";
+/// The folder inside the target in which everything is made, by its final name. The target may be a mounted volume,
+/// beside which nothing can be made.
+const MADE: &str = "world";
 
 /// Writes a world into a new or empty folder: everything, or nothing. What a killed export left there is removed.
 ///
@@ -29,43 +28,28 @@ const UNFINISHED: &str = ".unfinished";
 pub fn export(world: &World, folder: &Path, progress: Progress<'_>) -> Result<(), EmojiError> {
     let is_new = !folder.exists();
     fs::create_dir_all(folder).map_err(io_error(folder))?;
-    let unfinished = folder.join(UNFINISHED);
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).map_err(io_error(&unfinished))?;
-    }
+    remove_leftovers(folder, |name| name == MADE)?;
     if fs::read_dir(folder).map_err(io_error(folder))?.next().is_some() {
         return Err(EmojiError::NotEmpty { path: folder.to_owned() });
     }
-    let written = fs::create_dir(&unfinished)
-        .map_err(io_error(&unfinished))
-        .and_then(|()| write(world, &unfinished, progress))
-        .and_then(|()| publish(&unfinished, folder));
-    if written.is_err() {
+    let written = make(world, folder, progress);
+    if written.is_err() && is_new {
         // The message is about what failed; a leftover that cannot be removed changes nothing.
-        let _ = fs::remove_dir_all(&unfinished);
-        if is_new {
-            let _ = fs::remove_dir(folder);
-        }
+        let _ = fs::remove_dir(folder);
     }
     written
+}
+
+/// Annotation files come last: a folder with annotation files is whole.
+fn make(world: &World, folder: &Path, progress: Progress<'_>) -> Result<(), EmojiError> {
+    let made = NewFolder::begin(&folder.join(MADE))?;
+    write(world, made.root(), progress)?;
+    Ok(made.merge_into(folder)?)
 }
 
 fn io_error(path: &Path) -> impl Fn(io::Error) -> EmojiError {
     let path = path.to_owned();
     move |source| EmojiError::Io { path: path.clone(), source }
-}
-
-/// Moves what is complete to its place, folders of images first: a folder with annotation files is whole.
-fn publish(from: &Path, to: &Path) -> Result<(), EmojiError> {
-    let entries: Result<Vec<PathBuf>, io::Error> =
-        fs::read_dir(from).and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect());
-    let mut entries = entries.map_err(io_error(from))?;
-    entries.sort_by_key(|path| (!path.is_dir(), path.clone()));
-    for entry in entries {
-        let target = to.join(entry.file_name().unwrap_or_default());
-        fs::rename(&entry, &target).map_err(io_error(&target))?;
-    }
-    fs::remove_dir(from).map_err(io_error(from))
 }
 
 fn write(world: &World, folder: &Path, progress: Progress<'_>) -> Result<(), EmojiError> {

@@ -1,11 +1,9 @@
 //! Which classes lie in which image.
 
+use longtail_draw::{Purpose, generator};
 use rand::seq::SliceRandom;
 
-use crate::{
-    classes::Class,
-    random::{Stream, chance, generator},
-};
+use crate::{classes::Class, random::chance};
 
 /// Classes in a validation image.
 const VALIDATION_CLASSES: usize = 4;
@@ -17,7 +15,7 @@ pub type Plan = Vec<Vec<u32>>;
 pub fn train(classes: &[Class], images: usize, seed: u64) -> Plan {
     let mut plan: Plan = vec![Vec::new(); images];
     for (label, class) in classes.iter().enumerate() {
-        let mut generator = generator(seed, Stream::TrainPlan, label as u64);
+        let mut generator = generator(seed, Purpose::WorldTrainPlan.at(label as u64));
         let mut order: Vec<u32> = (0..images as u32).collect();
         let (chosen, _) = order.partial_shuffle(&mut generator, class.images as usize);
         for &mut image in chosen {
@@ -30,7 +28,7 @@ pub fn train(classes: &[Class], images: usize, seed: u64) -> Plan {
 
 /// Validation images: every class in as many images as any other, give or take one.
 pub fn validation(classes: &[Class], images: usize, seed: u64) -> Plan {
-    let mut generator = generator(seed, Stream::ValidationPlan, 0);
+    let mut generator = generator(seed, Purpose::WorldValidationPlan);
     let mut queue: Vec<u32> = Vec::new();
     (0..images)
         .map(|_| {

@@ -1,35 +1,8 @@
-//! Random numbers by key, and draws that use only exact arithmetic: no sine or logarithm, whose last bits differ
+//! Draws that use only exact arithmetic: no sine or logarithm, whose last bits differ
 //! between machines.
 
-use rand::{RngExt, SeedableRng};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
-
-/// What numbers are drawn for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Stream {
-    /// Choice of classes.
-    Classes = 1,
-    /// Classes of the training images.
-    TrainPlan = 2,
-    /// Classes of the validation images.
-    ValidationPlan = 3,
-    /// Training scenes.
-    TrainScene = 4,
-    /// Validation scenes.
-    ValidationScene = 5,
-    /// What annotators leave open in training images.
-    TrainAnnotation = 6,
-    /// What annotators leave open in validation images.
-    ValidationAnnotation = 7,
-}
-
-/// A generator for a purpose and an index.
-pub fn generator(seed: u64, stream: Stream, index: u64) -> ChaCha8Rng {
-    let mut generator = ChaCha8Rng::seed_from_u64(seed);
-    generator.set_stream(((stream as u64) << 48) | index);
-    generator
-}
 
 /// Uniform in `low..high`.
 pub fn uniform(generator: &mut ChaCha8Rng, low: f32, high: f32) -> f32 {

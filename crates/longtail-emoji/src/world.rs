@@ -6,6 +6,7 @@ use longtail_data::{
     Annotation, AnnotationSet, Category, DataError, FrequencyGroup, ImageRecord, ImageSource, Layout,
     RgbImage,
 };
+use longtail_draw::{Purpose, generator};
 use rand::{RngExt, seq::SliceRandom};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -16,7 +17,7 @@ use crate::{
     config::{WorldConfig, WorldLayout},
     error::EmojiError,
     plan::{self, Plan},
-    random::{Stream, chance, generator},
+    random::chance,
     scene::{self, Object, Scene},
 };
 
@@ -114,10 +115,10 @@ impl World {
     /// If a drawing is missing.
     pub fn draw(&self, split: Split, index: usize) -> Result<Scene, EmojiError> {
         let stream = match split {
-            Split::Train => Stream::TrainScene,
-            Split::Validation => Stream::ValidationScene,
+            Split::Train => Purpose::WorldTrainScene,
+            Split::Validation => Purpose::WorldValidationScene,
         };
-        let mut generator = generator(self.config.seed, stream, index as u64);
+        let mut generator = generator(self.config.seed, stream.at(index as u64));
         let labels = &self.plan(split)[index];
         let side = self.config.image_size;
         scene::draw(&self.classes, &self.distractors, &self.artwork, labels, side, &mut generator)
@@ -160,13 +161,13 @@ impl World {
     /// Annotations of drawn images: as LVIS makes them, and exhaustive.
     pub fn annotate(&self, split: Split, objects: &[Vec<Object>]) -> (AnnotationSet, AnnotationSet) {
         let stream = match split {
-            Split::Train => Stream::TrainAnnotation,
-            Split::Validation => Stream::ValidationAnnotation,
+            Split::Train => Purpose::WorldTrainAnnotation,
+            Split::Validation => Purpose::WorldValidationAnnotation,
         };
         let (mut federated, mut exhaustive) = (self.empty_set(), self.empty_set());
         let mut next_id = 1;
         for (index, objects) in objects.iter().enumerate() {
-            let mut generator = generator(self.config.seed, stream, index as u64);
+            let mut generator = generator(self.config.seed, stream.at(index as u64));
             let image_id = index as i64 + 1;
             let mut present: Vec<u32> = objects.iter().map(|o| o.label).collect();
             present.sort_unstable();

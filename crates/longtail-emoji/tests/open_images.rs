@@ -197,7 +197,7 @@ fn an_export_is_the_same_bytes_and_whole() {
     let error = export(&world, first.path(), &mut |_, _| {}).unwrap_err().to_string();
     assert!(error.contains("not empty"), "{error}");
     let killed = tempfile::tempdir().unwrap();
-    fs::create_dir_all(killed.path().join(".unfinished/train")).unwrap();
+    fs::create_dir_all(killed.path().join("world.7.partial/train")).unwrap();
     export(&world, killed.path(), &mut |_, _| {}).unwrap();
     assert_eq!(fs::read_dir(killed.path()).unwrap().count(), 8);
 }

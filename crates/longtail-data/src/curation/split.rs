@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use rand::{SeedableRng, seq::SliceRandom};
+use longtail_draw::{Purpose, generator};
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
@@ -154,7 +155,7 @@ impl<'a> Assignment<'a> {
                 images_of[label] += images;
             }
         }
-        let mut random = ChaCha8Rng::seed_from_u64(options.seed);
+        let mut random = generator(options.seed, Purpose::SplitImages);
         // Choices between equals fall to whoever comes first.
         units_of.iter_mut().for_each(|units| units.shuffle(&mut random));
         let total: usize = units.iter().map(|unit| unit.images).sum();

@@ -7,8 +7,8 @@
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
+use longtail_draw::{Purpose, generator};
+use rand::RngExt;
 use rustc_hash::FxHashMap;
 use serde::Serialize;
 
@@ -248,7 +248,7 @@ struct Thinning<'a> {
 
 impl<'a> Thinning<'a> {
     fn new(classes: &'a [Vec<(usize, u64)>], counts: &[u64], asked: &'a [Option<f64>], seed: u64) -> Self {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut random = generator(seed, Purpose::SubsetImages);
         Self {
             classes,
             asked,

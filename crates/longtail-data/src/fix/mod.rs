@@ -11,9 +11,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{self, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
+use longtail_files::{temporary_path, write_file_with};
 use serde::Serialize;
 
 use crate::{annotation::AnnotationSet, check::Kind, error::DataError};
@@ -58,22 +59,17 @@ pub fn fix(source: &Path, sizes: &BTreeMap<i64, [u32; 2]>, target: &Path) -> Res
     if plan.changes.is_empty() {
         return Ok(Vec::new());
     }
-    let mut name = target.as_os_str().to_owned();
-    name.push(format!(".{}.partial", std::process::id()));
-    let partial = PathBuf::from(name);
-    let written = write(&partial, &entries, &plan).map_err(DataError::io("write", target)).and_then(|()| {
-        let mut found = AnnotationSet::read(&partial)?;
+    let failed = |error| DataError::io("write", target)(error);
+    let write_and_compare = |out: &mut BufWriter<File>| {
+        write(out, &entries, &plan).and_then(|()| out.flush()).map_err(failed)?;
+        let mut found = AnnotationSet::read(&temporary_path(target))?;
         found.path = set.path.clone();
         if found != plan.applied(set) {
             return Err(refuse("what was written does not read back as it was meant; please report this"));
         }
-        fs::rename(&partial, target).map_err(DataError::io("write", target))
-    });
-    if let Err(error) = written {
-        // The message is about the write that failed; a leftover that cannot be removed changes nothing.
-        let _ = fs::remove_file(&partial);
-        return Err(error);
-    }
+        Ok(())
+    };
+    write_file_with(target, write_and_compare, failed)?;
     Ok(plan.changes)
 }
 
@@ -92,17 +88,15 @@ enum Entry {
     Changed(Vec<(&'static str, String)>),
 }
 
-fn write(path: &Path, entries: &Entries<'_>, plan: &Plan) -> io::Result<()> {
-    let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+fn write(out: &mut impl Write, entries: &Entries<'_>, plan: &Plan) -> io::Result<()> {
     let mut lists = [(&entries.images, &plan.images), (&entries.annotations, &plan.annotations)];
     // In the order of the file.
     lists.sort_by_key(|(spans, _)| spans.first().map_or(0, |span| span.start));
     let mut done = 0;
     for (spans, changes) in lists {
-        done = copy_list(&mut out, entries.bytes, done, spans, changes)?;
+        done = copy_list(out, entries.bytes, done, spans, changes)?;
     }
-    out.write_all(&entries.bytes[done..])?;
-    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    out.write_all(&entries.bytes[done..])
 }
 
 /// Copies up to the end of a list's last entry.

@@ -9,7 +9,7 @@
 //! | `csv` | a plain table |
 //! | `parts` | train, val, test of a data set |
 //! | `image_files`, `text` | files below a folder, image sizes; encodings and numbers |
-//! | `losses`, `place`, `whole` | what a target cannot hold; files and folders written whole |
+//! | `losses`, `place` | what a target cannot hold; image files put into folders |
 
 mod align;
 mod coco;
@@ -22,7 +22,6 @@ mod parts;
 mod place;
 mod text;
 mod voc;
-mod whole;
 mod yolo;
 
 use std::{

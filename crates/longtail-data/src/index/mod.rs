@@ -11,11 +11,12 @@ mod encoding;
 
 use std::{
     fs::{self, File, Metadata},
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use longtail_files::write_file_with;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
 use crate::{annotation::AnnotationSet, error::DataError};
@@ -211,30 +212,18 @@ fn write(candidate: &Candidate, bytes: &[u8], source: &Metadata) -> io::Result<(
     if let (true, Some(folder)) = (candidate.make_folder, candidate.path.parent()) {
         fs::create_dir_all(folder)?;
     }
-    let mut name = candidate.path.as_os_str().to_owned();
-    name.push(format!(".{}.partial", std::process::id()));
-    let partial = PathBuf::from(name);
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-        options.mode(source.mode() & 0o666);
-    }
     #[cfg(not(unix))]
     let _ = source;
-    let written = options
-        .open(&partial)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&partial, &candidate.path));
-    if written.is_err() {
-        // The reason is the write that failed; a leftover that cannot be removed changes nothing.
-        let _ = fs::remove_file(&partial);
-    }
-    written
+    let write = |out: &mut BufWriter<File>| {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = source.permissions().mode() & 0o666;
+            out.get_ref().set_permissions(fs::Permissions::from_mode(mode))?;
+        }
+        out.write_all(bytes)
+    };
+    write_file_with(&candidate.path, write, |error| error)
 }
 
 /// First bytes of an index; the last are the version of the form, which changes with [`AnnotationSet`].

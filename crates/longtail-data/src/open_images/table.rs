@@ -1,14 +1,14 @@
 //! CSV with named columns. A byte-order mark and both kinds of line ends are accepted, as is any order of columns.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File},
+    fs::File,
     io::{BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use csv::ByteRecord;
+use longtail_files::write_file_with;
 use rustc_hash::FxHashSet;
 
 use crate::error::DataError;
@@ -230,29 +230,12 @@ impl Names {
     }
 }
 
-/// Writes a file beside its place and moves it there when it is complete.
+/// Writes a table whole, or not at all.
 pub(super) fn write_whole<T>(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<File>) -> Result<T, DataError>,
 ) -> Result<T, DataError> {
-    let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
-    name.push(format!(".{}.partial", std::process::id()));
-    let partial = path.with_file_name(name);
-    let written = File::create(&partial).map_err(DataError::io("write", path)).and_then(|file| {
-        let mut writer = BufWriter::with_capacity(1 << 18, file);
-        let result = write(&mut writer)?;
-        writer
-            .flush()
-            .and_then(|()| writer.get_ref().sync_all())
-            .and_then(|()| fs::rename(&partial, path))
-            .map_err(DataError::io("write", path))?;
-        Ok(result)
-    });
-    if written.is_err() {
-        // The message is about the write that failed; a leftover that cannot be removed changes nothing.
-        let _ = fs::remove_file(&partial);
-    }
-    written
+    write_file_with(path, write, |error| DataError::io("write", path)(error))
 }
 
 /// Writes rows of text as CSV: whole, or not at all.

@@ -5,13 +5,13 @@ use std::{
     path::Path,
 };
 
+use longtail_files::write_file;
 use serde::Serialize;
 
 use crate::{
     annotation::{Annotation, AnnotationSet, Category, ImageRecord, Layout},
     document::{Document, Extras, Members},
     error::DataError,
-    formats::whole::write_whole,
     frequency::ClassCounts,
     label_map::LabelMap,
 };
@@ -30,7 +30,7 @@ impl AnnotationSet {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), DataError> {
-        write_whole(path, |out| write_json(self, None, out))
+        Ok(write_file(path, |out| write_json(self, None, out))?)
     }
 }
 
@@ -39,7 +39,7 @@ impl AnnotationSet {
 /// # Errors
 /// If the file cannot be written.
 pub(crate) fn write_document(document: &Document, path: &Path) -> Result<(), DataError> {
-    write_whole(path, |out| write_json(&document.set, Some(&document.extras), out))
+    Ok(write_file(path, |out| write_json(&document.set, Some(&document.extras), out))?)
 }
 
 fn write_json(set: &AnnotationSet, extras: Option<&Extras>, out: &mut dyn Write) -> io::Result<()> {

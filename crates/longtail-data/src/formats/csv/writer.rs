@@ -2,6 +2,7 @@
 
 use std::{io, path::Path};
 
+use longtail_files::write_file;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::columns::{Column, WRITTEN};
@@ -10,10 +11,7 @@ use crate::{
     document::{Document, Losses, Members},
     error::DataError,
     file_name::check_file_name,
-    formats::{
-        losses::{Held, count},
-        whole::write_whole,
-    },
+    formats::losses::{Held, count},
 };
 
 /// Writes a document as a table: whole, or not at all.
@@ -55,7 +53,7 @@ pub(crate) fn write(document: &Document, path: &Path) -> Result<Losses, DataErro
     if let Some(annotation) = set.annotations.iter().find(|a| !classes.contains_key(&a.category_id)) {
         return Err(fail(format!("annotation {}", annotation.id), "its category_id is no category".into()));
     }
-    write_whole(path, |out| {
+    write_file(path, |out| {
         let mut rows =
             Rows { writer: csv::Writer::from_writer(out), carried, lvis: set.layout == Layout::Lvis };
         rows.write(document, &classes).map_err(io::Error::other)

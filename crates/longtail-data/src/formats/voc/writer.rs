@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
+use longtail_files::{NewFolder, write_bytes};
 use rustc_hash::FxHashMap;
 
 use super::reader::can_be_listed;
@@ -13,9 +14,8 @@ use crate::{
     formats::{
         PixelOrigin, WriteOptions,
         losses::{Held, count},
-        place::{Staged, place_images},
+        place::place_images,
         text::{lines, read_text},
-        whole::write_whole,
     },
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn write(document: &Document, folder: &Path, options: &WriteOptions) 
         return Err(DataError::unwritable(&annotations.join(format!("{name}.xml")), reason));
     }
     let images = place_images(document, &folder.join(".JPEGImages"), options, |name| name)?;
-    let staged = Staged::new(&folder.join(format!(".Annotations.{}", options.part)))?;
+    let staged = NewFolder::begin(&folder.join(format!(".Annotations.{}", options.part)))?;
     for (name, text) in &files {
         staged.write(&format!("{name}.xml"), text.as_bytes())?;
     }
@@ -46,11 +46,11 @@ pub(crate) fn write(document: &Document, folder: &Path, options: &WriteOptions) 
         images.merge_into(&folder.join("JPEGImages"))?;
     }
     let labels = names.iter().map(|name| format!("{name}\n")).collect::<String>();
-    write_whole(&folder.join("labels.txt"), |out| out.write_all(labels.as_bytes()))?;
+    write_bytes(&folder.join("labels.txt"), labels.as_bytes())?;
     fs::create_dir_all(folder.join("ImageSets").join("Main")).map_err(DataError::io("write", folder))?;
     // The list comes last: a part with a list is whole.
     let names = files.keys().map(|name| format!("{name}\n")).collect::<String>();
-    write_whole(&list, |out| out.write_all(names.as_bytes()))?;
+    write_bytes(&list, names.as_bytes())?;
     Ok(losses)
 }
 

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use longtail_files::{NewFolder, write_bytes};
 use rustc_hash::FxHashMap;
 
 use super::data_yaml::{self, DataYaml};
@@ -18,8 +19,7 @@ use crate::{
         WriteOptions,
         image_files::has_ending,
         losses::{Held, count},
-        place::{Staged, place_images},
-        whole::write_whole,
+        place::place_images,
     },
 };
 
@@ -46,7 +46,7 @@ pub(crate) fn write(document: &Document, path: &Path, options: &WriteOptions) ->
     }
     let mut losses = count(document, Held { annotation: &["segmentation"], ..Held::default() });
     let texts = label_texts(document, &categories, &mut losses)?;
-    let labels = Staged::new(&folder.join("labels").join(part))?;
+    let labels = NewFolder::begin(&folder.join("labels").join(part))?;
     for (name, text) in &texts {
         labels.write(name, text.as_bytes())?;
     }
@@ -59,7 +59,7 @@ pub(crate) fn write(document: &Document, path: &Path, options: &WriteOptions) ->
         images.finish()?;
     }
     parts.push((part.clone(), vec![Path::new("images").join(part)]));
-    write_whole(&file, |out| out.write_all(data_yaml::to_text(&parts, &names).as_bytes()))?;
+    write_bytes(&file, data_yaml::to_text(&parts, &names).as_bytes())?;
     Ok(losses)
 }
 
