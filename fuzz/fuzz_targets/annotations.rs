@@ -6,19 +6,20 @@
 use std::io::Write;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_data::{AnnotationSet, CheckOptions};
+use longtail_annotations::AnnotationSet;
+use longtail_curate::CheckOptions;
 use longtail_eval::{Protocol, evaluate};
 
 fuzz_target!(|bytes: &[u8]| {
     // The first byte says how long the runs are.
     if let Some((run, bytes)) = bytes.split_first() {
-        longtail_data::formats::blocks_agree_with_serde(bytes, usize::from(*run) + 1);
+        longtail_formats::blocks_agree_with_serde(bytes, usize::from(*run) + 1);
     }
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
-    if let Ok(set) = AnnotationSet::read(file.path()) {
-        let _ = longtail_data::check(&set, &CheckOptions::default(), &|| ());
-        let _ = longtail_data::Statistics::of(&set);
+    if let Ok(set) = longtail_formats::read_annotations(file.path()) {
+        let _ = longtail_curate::check(&set, &CheckOptions::default(), &|| ());
+        let _ = longtail_curate::Statistics::of(&set);
         for protocol in Protocol::ALL {
             let _ = evaluate(protocol, &set, &[]);
         }

@@ -6,13 +6,14 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_data::{AnnotationSet, DataFormat, Document, Layout, ReadOptions, WriteOptions};
+use longtail_annotations::{AnnotationSet, Layout};
+use longtail_formats::{DataFormat, Document, ReadOptions, WriteOptions};
 
 fuzz_target!(|bytes: &[u8]| {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.json");
     fs::write(&path, bytes).unwrap();
-    let set = AnnotationSet::read(&path);
+    let set = longtail_formats::read_annotations(&path);
     let Ok(mut document) = Document::open(&path, &ReadOptions::default()) else { return };
     assert_eq!(document.set, set.unwrap());
     let format = if document.set.layout == Layout::Lvis { DataFormat::Lvis } else { DataFormat::Coco };

@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_data::open_images::{Prediction, read_predictions};
+use longtail_formats::open_images::{Prediction, read_predictions};
 
 /// A row with its own texts.
 type Row = (String, String, [u64; 5]);

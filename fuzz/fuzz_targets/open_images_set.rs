@@ -5,7 +5,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_data::{DataFormat, Document, OpenImagesLabels, ReadOptions, WriteOptions};
+use longtail_formats::{DataFormat, Document, OpenImagesLabels, ReadOptions, WriteOptions};
 
 /// A PNG of one pixel.
 const PIXEL: &[u8] = &[

@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_data::open_images::{
+use longtail_formats::open_images::{
     read_boxes, read_classes, read_image_labels, write_boxes, write_class_descriptions, write_image_labels,
     write_labelmap,
 };

@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, io::Write};
 
 use libfuzzer_sys::fuzz_target;
-use longtail_data::{DataError, fix};
+use longtail_curate::{CurateError, fix};
 
 fuzz_target!(|bytes: &[u8]| {
     let folder = tempfile::tempdir().unwrap();
@@ -15,7 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(changes) if !changes.is_empty() => {
             assert_eq!(fix(&once, &BTreeMap::new(), &twice).unwrap(), []);
         }
-        Err(DataError::Fix { reason, .. }) => assert!(!reason.contains("please report"), "{reason}"),
+        Err(CurateError::Fix { reason, .. }) => assert!(!reason.contains("please report"), "{reason}"),
         _ => {}
     }
 });

@@ -5,8 +5,9 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_data::{AnnotationSet, Category, Document, ImageRecord, Layout};
+use longtail_annotations::{AnnotationSet, Category, ImageRecord, Layout};
 use longtail_eval::{ResultsFormat, read_results, write_results};
+use longtail_formats::Document;
 
 fuzz_target!(|data: (bool, &[u8])| {
     let (csv, bytes) = data;

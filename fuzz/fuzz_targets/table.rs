@@ -5,7 +5,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_data::{DataFormat, Document, ReadOptions, WriteOptions};
+use longtail_formats::{DataFormat, Document, ReadOptions, WriteOptions};
 
 fuzz_target!(|bytes: &[u8]| {
     let folder = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_data::{DataFormat, Document, ReadOptions, WriteOptions};
+use longtail_formats::{DataFormat, Document, ReadOptions, WriteOptions};
 
 /// A PNG of one pixel.
 const PIXEL: &[u8] = &[

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use longtail_annotations::{Annotation, FrequencyGroup};
 use longtail_bank::{Class, ClassTable};
-use longtail_data::{Annotation, FrequencyGroup};
 use longtail_eval::{Detection, Scoring, look_alikes, read_detections};
 use longtail_loss::{Background, LossConfig};
 use longtail_report::{

@@ -12,10 +12,8 @@ use std::{
     time::Instant,
 };
 
-use longtail_data::{
-    Annotation, AnnotationSet, BatchPlan, Category, Dataset, ImageFolder, ImageRecord, Layout, Loader,
-    Sampler, Transform,
-};
+use longtail_annotations::{Annotation, AnnotationSet, Category, ImageRecord, Layout};
+use longtail_data::{BatchPlan, Dataset, ImageFolder, Loader, Sampler, Transform};
 
 // As in the program itself.
 #[global_allocator]

@@ -5,15 +5,12 @@ use std::{ops::Range, sync::Arc};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::{
-    annotation::{Annotation, AnnotationSet},
     error::DataError,
-    file_name::check_file_name,
-    frequency::ClassCounts,
-    label_map::LabelMap,
     mask::{Outline, Outlines},
     sample::{Federated, Sample, Targets},
     source::ImageSource,
 };
+use longtail_annotations::{Annotation, AnnotationSet, ClassCounts, LabelMap, check_file_name};
 
 /// Images with targets by index.
 pub struct Dataset {

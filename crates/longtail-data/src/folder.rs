@@ -2,19 +2,19 @@
 
 use std::{
     io::{Cursor, Read},
-    path::{Component, Path, PathBuf},
+    path::{Path, PathBuf},
 };
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader};
 
 use crate::{
-    annotation::ImageRecord,
     error::DataError,
-    file_name::check_file_name,
     sample::RgbImage,
     scaled_jpeg::{self, divisor},
     source::ImageSource,
 };
+use longtail_annotations::ImageRecord;
+use longtail_formats::ImageFiles;
 
 /// Most pixels of an image unless told otherwise: 400 MB as RGB. A file of a few kilobytes can claim thousands of times that.
 pub const MAX_PIXELS: u64 = 1 << 27;
@@ -24,14 +24,14 @@ const BYTES_PER_PIXEL: u64 = 8;
 /// JPEG, PNG and WebP files under a folder, by the file names of the annotation file.
 #[derive(Debug, Clone)]
 pub struct ImageFolder {
-    root: PathBuf,
+    files: ImageFiles,
     max_pixels: u64,
 }
 
 impl ImageFolder {
     /// Images under `root`.
     pub fn new(root: &Path) -> Self {
-        Self { root: root.to_owned(), max_pixels: MAX_PIXELS }
+        Self { files: ImageFiles::new(root), max_pixels: MAX_PIXELS }
     }
 
     /// Refuses images with more pixels than this instead of [`MAX_PIXELS`].
@@ -43,10 +43,7 @@ impl ImageFolder {
     /// Where an image lies: under its name, or, for names with folders (LVIS v1's `train2017/x.jpg`), without the
     /// first ones. A name that leads out of the folder is taken without what leads out.
     pub fn path(&self, file_name: &str) -> PathBuf {
-        let inside = Path::new(file_name).components().filter(|c| matches!(c, Component::Normal(_)));
-        let parts: Vec<Component<'_>> = inside.collect();
-        let below = |first: usize| self.root.join(parts[first..].iter().collect::<PathBuf>());
-        (0..parts.len()).map(below).find(|path| path.exists()).unwrap_or_else(|| below(0))
+        self.files.path(file_name)
     }
 
     /// Where an image lies, if it is there.
@@ -54,17 +51,7 @@ impl ImageFolder {
     /// # Errors
     /// If the name leads out of the folder, or there is no such file.
     pub fn find(&self, file_name: &str) -> Result<PathBuf, DataError> {
-        check_file_name(file_name).map_err(|reason| DataError::Entry {
-            set: self.root.display().to_string(),
-            entry: format!("file_name {file_name:?}"),
-            reason: reason.into(),
-        })?;
-        let path = self.path(file_name);
-        if path.exists() {
-            return Ok(path);
-        }
-        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-        Err(DataError::Io { action: "read", path, source })
+        Ok(self.files.find(file_name)?)
     }
 }
 

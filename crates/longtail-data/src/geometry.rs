@@ -1,15 +1,4 @@
-//! Boxes in pixels, and the map from an image's pixels to those of its transformed copy.
-
-/// Area of a box x1, y1, x2, y2; 0 if it is empty.
-pub fn area(b: [f32; 4]) -> f32 {
-    (b[2] - b[0]).max(0.0) * (b[3] - b[1]).max(0.0)
-}
-
-/// What two boxes share; `None` if that has no area.
-pub fn intersection(a: [f32; 4], b: [f32; 4]) -> Option<[f32; 4]> {
-    let shared = [a[0].max(b[0]), a[1].max(b[1]), a[2].min(b[2]), a[3].min(b[3])];
-    (shared[2] > shared[0] && shared[3] > shared[1]).then_some(shared)
-}
+//! The map from an image's pixels to those of its transformed copy.
 
 /// Where a point of the original image lies in the transformed one: `scale · x + offset`, along x and y. The scale is negative
 /// along a mirrored axis.
@@ -17,7 +6,7 @@ pub fn intersection(a: [f32; 4], b: [f32; 4]) -> Option<[f32; 4]> {
 pub struct PixelMap {
     /// Transformed pixels an original pixel, along x and y.
     pub scale: [f64; 2],
-    /// Place of the original's corner 0, 0.
+    /// Where the original's corner 0, 0 lies.
     pub offset: [f64; 2],
 }
 

@@ -3,7 +3,7 @@
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
 
-use crate::document::{Document, RawJson};
+use longtail_formats::{Document, RawJson};
 
 /// The outline of one object in pixels of its image.
 #[derive(Debug, Clone, PartialEq)]

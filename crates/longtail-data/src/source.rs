@@ -1,6 +1,7 @@
 //! Where the pixels of an image come from.
 
-use crate::{annotation::ImageRecord, error::DataError, sample::RgbImage};
+use crate::{error::DataError, sample::RgbImage};
+use longtail_annotations::ImageRecord;
 
 /// Gives the pixels of an image: a folder of files, or a world that draws them.
 pub trait ImageSource: Send + Sync {

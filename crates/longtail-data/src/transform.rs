@@ -1,7 +1,7 @@
 //! What happens to an image and its boxes before the network sees them: resize, flip, normalise.
 
-use schemars::JsonSchema;
 use longtail_draw::Purpose;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 use longtail_draw::{Purpose, generator};
 use rand::seq::SliceRandom;
 use serde::Deserialize;

@@ -1,6 +1,6 @@
 //! The size of a world.
 
-use longtail_data::OpenImagesLabels;
+use longtail_formats::OpenImagesLabels;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use longtail_data::DataError;
+use longtail_formats::FormatError;
 
 /// An error of making or exporting a world.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +45,7 @@ pub enum EmojiError {
     },
     /// An annotation file cannot be written.
     #[error(transparent)]
-    Data(#[from] DataError),
+    Format(#[from] FormatError),
 }
 
 impl From<longtail_files::FileError> for EmojiError {

@@ -2,8 +2,11 @@
 
 use std::{fs, io, path::Path};
 
-use longtail_data::open_images::{write_boxes, write_class_descriptions, write_image_labels};
 use longtail_files::{NewFolder, remove_leftovers};
+use longtail_formats::{
+    open_images::{write_boxes, write_class_descriptions, write_image_labels},
+    write_annotations,
+};
 use rayon::prelude::*;
 
 use crate::{
@@ -100,9 +103,9 @@ fn part(layout: WorldLayout, split: Split) -> &'static str {
 
 fn write_lvis(world: &World, split: Split, objects: &[Vec<Object>], folder: &Path) -> Result<(), EmojiError> {
     let (annotations, exhaustive) = world.annotate(split, objects);
-    annotations.write(&folder.join(format!("lvis_{}.json", split.name())))?;
+    write_annotations(&annotations, &folder.join(format!("lvis_{}.json", split.name())))?;
     if split == Split::Validation {
-        exhaustive.write(&folder.join("lvis_val_exhaustive.json"))?;
+        write_annotations(&exhaustive, &folder.join("lvis_val_exhaustive.json"))?;
     }
     Ok(())
 }

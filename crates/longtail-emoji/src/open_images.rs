@@ -11,8 +11,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use longtail_data::{
-    AnnotationSet, ImageRecord, OpenImagesLabels, OpenImagesTables,
+use longtail_annotations::{AnnotationSet, ImageRecord};
+use longtail_formats::{
+    OpenImagesLabels, OpenImagesTables,
     open_images::{Hierarchy, HierarchyNode, ImageLabel, OpenImagesBox, OpenImagesClass},
 };
 
@@ -133,7 +134,7 @@ impl World {
         OpenImagesTables { boxes, image_labels, classes: Some(self.open_images_classes()) }
     }
 
-    /// The tables as a set: boxes around groups are crowds, as in [`longtail_data::formats`]. Images have the ids that they
+    /// The tables as a set: boxes around groups are crowds, as in [`longtail_formats::formats`]. Images have the ids that they
     /// have in every layout.
     ///
     /// # Errors

@@ -2,10 +2,8 @@
 
 use std::{ops::Range, sync::Arc};
 
-use longtail_data::{
-    Annotation, AnnotationSet, Category, DataError, FrequencyGroup, ImageRecord, ImageSource, Layout,
-    RgbImage,
-};
+use longtail_annotations::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout};
+use longtail_data::{DataError, ImageSource, RgbImage};
 use longtail_draw::{Purpose, generator};
 use rand::{RngExt, seq::SliceRandom};
 use rayon::prelude::*;

@@ -3,7 +3,6 @@
 
 use std::{error::Error, path::Path, time::Instant};
 
-use longtail_data::AnnotationSet;
 use longtail_eval::{Evaluation, GroundTruth, Protocol, Settings};
 
 /// As in `longtail`.
@@ -21,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         eprint!("{phase} {:.3} s, ", last.elapsed().as_secs_f64());
         last = Instant::now();
     };
-    let truth = GroundTruth::new(&AnnotationSet::read(Path::new(truth))?)?;
+    let truth = GroundTruth::new(&longtail_formats::read_annotations(Path::new(truth))?)?;
     lap("read ground truth");
     let (evaluation, _) = Evaluation::read(&truth, Path::new(detections), Settings::strict(protocol))?;
     lap("read and match detections");

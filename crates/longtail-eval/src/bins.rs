@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longtail_data::{AnnotationSet, ClassCounts, FrequencyGroup, LabelMap};
+use longtail_annotations::{AnnotationSet, ClassCounts, FrequencyGroup, LabelMap};
 
 use crate::error::EvalError;
 

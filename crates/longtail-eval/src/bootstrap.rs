@@ -4,7 +4,7 @@
 //! three times counts three times. Matches do not change, so a resample only weighs rows that are matched and sorted
 //! once.
 
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -188,7 +188,7 @@ pub(crate) fn draw(images: usize, seed: u64, resample: u64) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
-    use longtail_data::{Annotation, AnnotationSet, Category, ImageRecord, Layout};
+    use longtail_annotations::{Annotation, AnnotationSet, Category, ImageRecord, Layout};
 
     use super::*;
     use crate::{Detection, Detections, GroundTruth, Settings, Shard};

@@ -1,7 +1,7 @@
 //! How far scores are from the share of detections that are right: a class whose scores mean something else than
 //! another's cannot share a threshold with it.
 
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 use serde::{Deserialize, Serialize};
 
 use crate::{evaluation::Evaluation, matches::Matched};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

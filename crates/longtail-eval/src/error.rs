@@ -60,9 +60,9 @@ pub enum EvalError {
         /// What is wrong with which column.
         reason: String,
     },
-    /// Tables of Open Images.
+    /// An annotation file, or tables of Open Images.
     #[error(transparent)]
-    Data(#[from] longtail_data::DataError),
+    Format(#[from] longtail_formats::FormatError),
     /// A detection cannot be scored.
     #[error("detection {index} (counted from 0): {reason}")]
     Detection {

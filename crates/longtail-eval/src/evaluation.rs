@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use longtail_data::{AnnotationSet, FrequencyGroup};
+use longtail_annotations::{AnnotationSet, FrequencyGroup};
 use rayon::prelude::*;
 
 use crate::{

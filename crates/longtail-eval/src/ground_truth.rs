@@ -1,6 +1,6 @@
 //! Ground truth, checked once and sorted by image, so that everything after it works with places instead of ids.
 
-use longtail_data::{AnnotationSet, FrequencyGroup};
+use longtail_annotations::{AnnotationSet, FrequencyGroup};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
@@ -110,8 +110,8 @@ impl GroundTruth {
             .map(|image| boxes.partition_point(|(place, _)| (*place as usize) < image))
             .collect();
 
-        let lists = |field: &str, list: fn(&longtail_data::ImageRecord) -> Option<&Vec<i64>>| {
-            let of_image = |image: &&longtail_data::ImageRecord| {
+        let lists = |field: &str, list: fn(&longtail_annotations::ImageRecord) -> Option<&Vec<i64>>| {
+            let of_image = |image: &&longtail_annotations::ImageRecord| {
                 let ids = list(image).ok_or_else(|| {
                     format!(
                         "image {} has no `{field}`, which the LVIS protocols need; score COCO ground truth with \

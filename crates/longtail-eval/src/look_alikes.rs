@@ -1,6 +1,6 @@
 //! Which classes claim each other's objects: the question of sunglasses and eye masks.
 
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};

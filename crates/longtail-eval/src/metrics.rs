@@ -1,6 +1,6 @@
 //! The metrics that each protocol lists.
 
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 
 use crate::{
     accumulate::{Curves, mean_precision, mean_recall},

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use serde::{Deserialize, Serialize};
 
 use crate::{

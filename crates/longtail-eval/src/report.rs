@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 use serde::{Deserialize, Serialize};
 
 /// Version of the JSON layout.

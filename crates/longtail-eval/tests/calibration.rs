@@ -3,7 +3,7 @@
 mod common;
 
 use common::{annotation, detection, federated_image, set};
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 use longtail_eval::{Detections, Evaluation, GroundTruth, Protocol, Settings, Shard, calibration};
 
 const BOX: [f64; 4] = [10.0, 10.0, 100.0, 100.0];

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{annotation, detection, image, set};
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use longtail_eval::{Detection, EvalReport, Protocol, evaluate};
 
 const BOX: [f64; 4] = [10.0, 10.0, 100.0, 100.0];

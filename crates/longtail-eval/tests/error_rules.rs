@@ -5,7 +5,7 @@ mod common;
 use std::num::NonZeroUsize;
 
 use common::{annotation, detection, federated_image, image, set};
-use longtail_data::{AnnotationSet, FrequencyGroup};
+use longtail_annotations::{AnnotationSet, FrequencyGroup};
 use longtail_eval::{
     Detection, EvalError,
     errors::{BoundsError, ErrorKind, ErrorOptions, ErrorReport, OverlapBounds, error_analysis},

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use longtail_eval::{Detection, ErrorKind, ErrorOptions, ErrorReport, error_analysis};
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ fn inputs(case: &Value) -> (AnnotationSet, Vec<Detection>, ErrorOptions) {
     std::fs::write(&file, case["truth"].to_string()).unwrap();
     let detections = serde_json::from_value(case["detections"].clone()).unwrap();
     let options = serde_json::from_value(case["options"].clone()).unwrap();
-    (AnnotationSet::read(&file).unwrap(), detections, options)
+    (longtail_formats::read_annotations(&file).unwrap(), detections, options)
 }
 
 /// Demands that a number of ours, in 0..=1, be theirs, in percent; from Python 3.12 on, whose `sum` corrects its
@@ -101,7 +101,7 @@ fn files_of_lvis_and_coco_are_those_of_tidecv() {
     assert_eq!(cases.len(), 3);
     for case in cases {
         let path = |key: &str| fixtures.join(case[key].as_str().unwrap());
-        let truth = AnnotationSet::read(&path("gt")).unwrap();
+        let truth = longtail_formats::read_annotations(&path("gt")).unwrap();
         let text = std::fs::read_to_string(path("dt")).unwrap();
         let detections: Vec<Detection> = serde_json::from_str(&text).unwrap();
         let options = serde_json::from_value(case["options"].clone()).unwrap();

@@ -5,7 +5,7 @@ mod common;
 use std::{fs, path::Path};
 
 use common::{annotation, detection, image, set};
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use longtail_eval::{
     Detection, Detections, EvalError, GroundTruth, Protocol, Shard, evaluate, read_detections,
     write_detections,

@@ -8,7 +8,6 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
-use longtail_data::AnnotationSet;
 use longtail_eval::{
     Detection, Detections, Evaluation, GroundTruth, Protocol, Settings, Shard, read_detections,
     write_detections,
@@ -51,7 +50,9 @@ fn every_form_gives_the_same() {
     gzip.write_all(&list).unwrap();
     gzip.finish().unwrap();
     fs::write(path("lines.zst"), zstd::encode_all(lines.as_bytes(), 1).unwrap()).unwrap();
-    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    let truth =
+        GroundTruth::new(&longtail_formats::read_annotations(&fixture("gt_val100_boxes.json")).unwrap())
+            .unwrap();
     for name in ["list.json", "pretty.json", "lines.jsonl", "nested.json", "list.json.gz", "lines.zst"] {
         assert_eq!(read_detections(&path(name)).unwrap(), detections, "{name}");
         let mut all = Detections::new(&truth, Shard::WHOLE);
@@ -66,7 +67,9 @@ fn every_form_gives_the_same() {
 fn matching_while_reading_gives_the_same_bits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("detections.json");
-    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    let truth =
+        GroundTruth::new(&longtail_formats::read_annotations(&fixture("gt_val100_boxes.json")).unwrap())
+            .unwrap();
     let scattered = many();
     let mut ascending = scattered.clone();
     ascending.sort_by_key(|d| d.image_id);
@@ -140,7 +143,9 @@ fn a_bad_detection_deep_in_a_file_is_counted_from_its_start() {
     let mut detections = many();
     detections[80_000].image_id = 77;
     fs::write(&path, serde_json::to_vec(&detections).unwrap()).unwrap();
-    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    let truth =
+        GroundTruth::new(&longtail_formats::read_annotations(&fixture("gt_val100_boxes.json")).unwrap())
+            .unwrap();
     let mut all = Detections::new(&truth, Shard::WHOLE);
     all.extend(&detections[..10]).unwrap();
     let error = all.read(&path).unwrap_err().to_string();
@@ -194,7 +199,9 @@ fn parquet_tables_of_pyarrow_are_read() {
         .take(200)
         .map(|d| Detection { bbox: d.bbox.map(single), ..d })
         .collect();
-    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    let truth =
+        GroundTruth::new(&longtail_formats::read_annotations(&fixture("gt_val100_boxes.json")).unwrap())
+            .unwrap();
     for codec in ["snappy", "zstd", "gzip", "lz4"] {
         let path = fixture(&format!("../parquet/{codec}.parquet"));
         assert_eq!(read_detections(&path).unwrap(), expected, "{codec}");
@@ -222,7 +229,9 @@ fn wrong_parquet_tables_are_named() {
     parquet(&path, columns(), &[Some(3), None, Some(5)], 1.0);
     says(&path, &["d.parquet", "column `category_id`: row 1 (counted from 0) is null"]);
     parquet(&path, columns(), &[Some(3)], f64::NAN);
-    let truth = GroundTruth::new(&AnnotationSet::read(&fixture("gt_val100_boxes.json")).unwrap()).unwrap();
+    let truth =
+        GroundTruth::new(&longtail_formats::read_annotations(&fixture("gt_val100_boxes.json")).unwrap())
+            .unwrap();
     let error = Detections::new(&truth, Shard::WHOLE).read(&path).unwrap_err().to_string();
     assert!(error.contains("detection 0") && error.contains("not finite"), "{error}");
     let other = "message m { required int64 image_id; required double x; required double y; required double w; \

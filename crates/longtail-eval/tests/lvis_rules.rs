@@ -3,7 +3,7 @@
 mod common;
 
 use common::{ONE, annotation, detection, federated_image, image, set};
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use longtail_eval::{Detection, EvalReport, Protocol, evaluate};
 
 /// Side of 100: neither small nor medium.

@@ -6,11 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longtail_data::{
-    AnnotationSet,
-    open_images::{Hierarchy, Prediction, read_boxes, read_classes, read_image_labels, read_predictions},
-};
 use longtail_eval::{Detections, GroundTruth, Partial, Protocol, Settings, Shard, evaluate, read_detections};
+use longtail_formats::open_images::{
+    Hierarchy, Prediction, read_boxes, read_classes, read_image_labels, read_predictions,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -88,7 +87,7 @@ fn parquet() {
 #[test]
 fn annotations() {
     for name in ["lvis/tiny_gt.json", "coco/small_gt_dataset.json"] {
-        try_mutants("truth.json", &fixture(name), |path| match AnnotationSet::read(path) {
+        try_mutants("truth.json", &fixture(name), |path| match longtail_formats::read_annotations(path) {
             Ok(set) => {
                 // Scoring may refuse what reading lets pass.
                 Protocol::ALL.into_iter().for_each(|protocol| drop(evaluate(protocol, &set, &[])));
@@ -104,7 +103,7 @@ fn partial_results() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("truth.json");
     fs::write(&path, fixture("coco/small_gt_dataset.json")).unwrap();
-    let truth = GroundTruth::new(&AnnotationSet::read(&path).unwrap()).unwrap();
+    let truth = GroundTruth::new(&longtail_formats::read_annotations(&path).unwrap()).unwrap();
     let mut all = Detections::new(&truth, Shard::WHOLE);
     fs::write(&path, fixture("coco/small_dt_dataset.json")).unwrap();
     all.read(&path).unwrap();

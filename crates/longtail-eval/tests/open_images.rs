@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use longtail_data::open_images::{ImageLabel, OpenImagesBox, OpenImagesClass};
+use longtail_formats::open_images::{ImageLabel, OpenImagesBox, OpenImagesClass};
 use rand::{RngExt, SeedableRng, seq::IndexedRandom};
 use rand_chacha::ChaCha8Rng;
 use serde_json::Value;

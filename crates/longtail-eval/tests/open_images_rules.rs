@@ -4,11 +4,11 @@ mod common;
 
 use std::{collections::BTreeMap, fs};
 
-use longtail_data::open_images::{
-    Hierarchy, HierarchyNode, ImageLabel, OpenImagesBox, OpenImagesClass, expand_boxes, expand_image_labels,
-};
 use longtail_eval::{
     ClassBins, EvalError, EvalReport, OpenImagesEvaluation, OpenImagesPredictions, OpenImagesTruth,
+};
+use longtail_formats::open_images::{
+    Hierarchy, HierarchyNode, ImageLabel, OpenImagesBox, OpenImagesClass, expand_boxes, expand_image_labels,
 };
 
 use common::open_images::{Corners, Found, by_label, classes, found, image_label, score, truth_box};

@@ -1,10 +1,11 @@
 //! The challenge's metric for annotation sets and detections in pixels.
 
-use longtail_data::{
-    Annotation, AnnotationSet, Category, Document, FrequencyGroup, ImageRecord, Layout, RawJson,
+use longtail_annotations::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout};
+use longtail_eval::{Detection, EvalReport, OpenImagesSet, Protocol, Scoring, expand_detections};
+use longtail_formats::{
+    Document, RawJson,
     open_images::{Hierarchy, HierarchyNode},
 };
-use longtail_eval::{Detection, EvalReport, OpenImagesSet, Protocol, Scoring, expand_detections};
 
 const CAT: i64 = 4;
 const DOG: i64 = 7;

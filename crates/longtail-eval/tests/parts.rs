@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use longtail_data::AnnotationSet;
 use longtail_eval::{Detections, Evaluation, GroundTruth, Partial, Protocol, Settings, Shard};
 
 fn fixtures() -> PathBuf {
@@ -30,7 +29,8 @@ fn parts_make_the_same_bits() {
         (Protocol::Lvis, "lvis/gt_val100_boxes.json", "lvis/dt_b_score_ties.json"),
         (Protocol::Coco, "coco/gt_val2014_100.json", "coco/dt_val2014_fakebbox100.json"),
     ] {
-        let truth = GroundTruth::new(&AnnotationSet::read(&fixtures().join(truth)).unwrap()).unwrap();
+        let truth =
+            GroundTruth::new(&longtail_formats::read_annotations(&fixtures().join(truth)).unwrap()).unwrap();
         let results = fixtures().join(results);
         let mut detections = Detections::new(&truth, Shard::WHOLE);
         detections.read(&results).unwrap();
@@ -49,7 +49,7 @@ fn parts_make_the_same_bits() {
 #[test]
 fn parts_that_make_no_whole_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let truth = AnnotationSet::read(&fixtures().join("lvis/gt_val100_boxes.json")).unwrap();
+    let truth = longtail_formats::read_annotations(&fixtures().join("lvis/gt_val100_boxes.json")).unwrap();
     let results = fixtures().join("lvis/dt_b_score_ties.json");
     let indexed = GroundTruth::new(&truth).unwrap();
     let one = part(&indexed, &results, Protocol::Lvis, "1/3", folder.path());

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{annotation, detection, federated_image, set};
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use longtail_eval::{Detection, Detections, Evaluation, GroundTruth, Protocol, Settings, Shard, evaluate};
 use proptest::prelude::*;
 

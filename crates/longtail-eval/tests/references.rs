@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use longtail_eval::{
     Detection, Detections, EvalReport, Evaluation, GroundTruth, MaxDetections, Protocol, Settings, Shard,
     evaluate, read_detections,
@@ -64,7 +64,7 @@ fn assert_same(case: &str, report: &EvalReport, expected: &Value) {
 #[test]
 fn lvis_tiny_cases() {
     for folder in folders() {
-        let truth = AnnotationSet::read(&folder.join("lvis/tiny_gt.json")).unwrap();
+        let truth = longtail_formats::read_annotations(&folder.join("lvis/tiny_gt.json")).unwrap();
         let cases = json(&folder.join("lvis/tiny_cases.json"));
         assert!(cases.as_object().unwrap().len() >= 8);
         for (name, case) in cases.as_object().unwrap() {
@@ -123,7 +123,7 @@ fn assert_arrays(name: &str, evaluation: &Evaluation, case: &Value) {
 fn lvis_validation_images() {
     let mut compared = 0;
     for folder in folders() {
-        let truth = AnnotationSet::read(&folder.join("lvis/gt_val100_boxes.json")).unwrap();
+        let truth = longtail_formats::read_annotations(&folder.join("lvis/gt_val100_boxes.json")).unwrap();
         let cases = json(&folder.join("lvis/expected_val100.json"));
         for (name, case) in cases.as_object().unwrap() {
             if case["max_dets"] == 300 {
@@ -144,7 +144,7 @@ fn coco_cases() {
         let cases = json(&folder.join("coco/expected.json"));
         for (name, case) in cases.as_object().unwrap() {
             let file = |key: &str| folder.join("coco").join(case[key].as_str().unwrap());
-            let truth = AnnotationSet::read(&file("gt")).unwrap();
+            let truth = longtail_formats::read_annotations(&file("gt")).unwrap();
             let detections = read_detections(&file("dt")).unwrap();
             assert_same(name, &evaluate(Protocol::Coco, &truth, &detections).unwrap(), case);
             let truth = GroundTruth::new(&truth).unwrap();

@@ -2,8 +2,9 @@
 
 use std::{fs, path::Path};
 
-use longtail_data::{AnnotationSet, Category, Document, ImageRecord, Layout, RawJson};
+use longtail_annotations::{AnnotationSet, Category, ImageRecord, Layout};
 use longtail_eval::{Detection, ResultsFormat, read_results, write_results};
+use longtail_formats::{Document, RawJson};
 use proptest::prelude::*;
 
 fn truth() -> Document {

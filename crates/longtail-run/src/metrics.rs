@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 use longtail_eval::Metrics;
 use longtail_loss::KeptNegatives;
 use serde::{Deserialize, Serialize};

@@ -2,13 +2,12 @@
 
 use std::{path::Path, sync::Arc};
 
+use longtail_annotations::{AnnotationSet, Category, ClassCounts, FrequencyGroup, LabelMap, Layout};
 use longtail_bank::{Class, ClassTable};
-use longtail_data::{
-    AnnotationSet, Category, ClassCounts, DataFormat, Dataset, Document, FrequencyGroup, ImageFolder,
-    IndexPlace, LabelMap, Layout, OpenImagesLabels, Outlines, ReadOptions, Transform,
-};
+use longtail_data::{Dataset, ImageFolder, Outlines, Transform};
 use longtail_emoji::{Split, World, WorldConfig, WorldLayout, world::Drawn};
 use longtail_eval::{Protocol, Scoring};
+use longtail_formats::{DataFormat, Document, IndexPlace, OpenImagesLabels, ReadOptions};
 use longtail_run::{Event, Observer};
 
 use crate::{
@@ -221,7 +220,7 @@ fn open_files(
         let outlines = Outlines::of(&document);
         (document.set, outlines)
     } else {
-        (AnnotationSet::open(annotations, &options)?, Outlines::default())
+        (longtail_formats::open_annotations(annotations, &options)?, Outlines::default())
     };
     let category = |c: &Class| Category { id: c.category_id, name: c.name.clone(), frequency: None };
     set.align_categories(&classes.iter().map(category).collect::<Vec<_>>());

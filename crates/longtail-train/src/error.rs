@@ -7,6 +7,7 @@ use longtail_data::DataError;
 use longtail_detect::DetectError;
 use longtail_emoji::EmojiError;
 use longtail_eval::EvalError;
+use longtail_formats::FormatError;
 use longtail_head::{HeadError, SettingError};
 use longtail_loss::LossError;
 use longtail_run::RunError;
@@ -133,6 +134,9 @@ pub enum TrainError {
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// An annotation file cannot be read or written.
+    #[error(transparent)]
+    Format(#[from] FormatError),
     /// The embedded benchmark cannot be made.
     #[error(transparent)]
     Emoji(#[from] EmojiError),

@@ -9,9 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use longtail_data::{Augmentation, MAX_PIXELS, OpenImagesLabels, Sampler, Transform};
+use longtail_data::{Augmentation, MAX_PIXELS, Sampler, Transform};
 use longtail_detect::{FasterRcnnConfig, TestConfig};
 use longtail_emoji::WorldConfig;
+use longtail_formats::OpenImagesLabels;
 use longtail_head::{
     ClassifierRecipe, Length, Schedule, SettingError, SgdConfig,
     settings::{flatten, set},

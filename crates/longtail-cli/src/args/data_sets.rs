@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use longtail_data::{DataFormat, OpenImagesLabels, PixelOrigin};
 use longtail_eval::ResultsFormat;
+use longtail_formats::{DataFormat, OpenImagesLabels, PixelOrigin};
 
 use crate::args::Format;
 

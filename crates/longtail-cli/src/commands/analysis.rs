@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use longtail_data::{AnnotationSet, FrequencyGroup};
+use longtail_annotations::{AnnotationSet, FrequencyGroup};
 use longtail_eval::{
     Calibration, ErrorKind, ErrorOptions, ErrorReport, ImageCounts, Protocol, error_analysis, look_alikes,
     read_detections,

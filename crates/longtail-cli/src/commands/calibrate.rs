@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, io::Write};
 
 use anyhow::{Context, bail};
-use longtail_data::{AnnotationSet, ClassCounts, LabelMap};
+use longtail_annotations::{AnnotationSet, ClassCounts, LabelMap};
 use longtail_eval::{
     read_detections,
     rescoring::{Method, Rescoring, fit},
@@ -38,11 +38,11 @@ pub fn run(arguments: &Calibrate, printer: &Printer) -> anyhow::Result<Outcome> 
         CalibrationMethod::Platt => Method::Platt,
     };
     let counts = match (&arguments.counts, method) {
-        (Some(path), _) => counts(&AnnotationSet::read(path)?),
+        (Some(path), _) => counts(&longtail_formats::read_annotations(path)?),
         (None, Method::Platt) => BTreeMap::new(),
         (None, _) => bail!("--counts is needed: this map reads the training images of each class"),
     };
-    let truth = AnnotationSet::read(truth)?;
+    let truth = longtail_formats::read_annotations(truth)?;
     let fitted = fit(method, arguments.protocol, &truth, &detections, &counts, arguments.seed)?;
     if let Some(path) = &arguments.save {
         let json = serde_json::to_vec_pretty(&fitted.rescoring)?;

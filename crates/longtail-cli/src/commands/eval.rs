@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use anyhow::bail;
-use longtail_data::{AnnotationSet, IndexPlace, ReadOptions};
+use longtail_annotations::AnnotationSet;
 use longtail_eval::{
     ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Partial, Scoring, Settings,
     Shard, calibration,
 };
+use longtail_formats::{IndexPlace, ReadOptions};
 
 use serde::Serialize;
 
@@ -128,9 +129,9 @@ pub fn ground_truth(
     frequencies_from: Option<&Path>,
 ) -> anyhow::Result<(AnnotationSet, Option<ImageCounts>)> {
     let options = ReadOptions { index: IndexPlace::from_environment(), ..Default::default() };
-    let mut set = AnnotationSet::open(path, &options)?;
+    let mut set = longtail_formats::open_annotations(path, &options)?;
     let counts = frequencies_from
-        .map(|path| anyhow::Ok(ImageCounts::of(&AnnotationSet::open(path, &options)?)))
+        .map(|path| anyhow::Ok(ImageCounts::of(&longtail_formats::open_annotations(path, &options)?)))
         .transpose()?;
     if let Some(counts) = &counts {
         counts.set_frequencies(&mut set)?;

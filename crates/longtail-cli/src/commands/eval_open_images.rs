@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use longtail_data::open_images::{
+use longtail_eval::{ClassBins, EvalReport, OpenImagesEvaluation, OpenImagesPredictions, OpenImagesTruth};
+use longtail_formats::open_images::{
     Hierarchy, ImageLabel, OpenImagesBox, expand_boxes, expand_image_labels, is_expanded, read_boxes,
     read_classes, read_image_labels,
 };
-use longtail_eval::{ClassBins, EvalReport, OpenImagesEvaluation, OpenImagesPredictions, OpenImagesTruth};
 
 use crate::{
     Outcome,

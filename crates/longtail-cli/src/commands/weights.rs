@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use burn::tensor::Device;
+use longtail_annotations::AnnotationSet;
 use longtail_bank::{Class, ClassTable};
-use longtail_data::AnnotationSet;
 use longtail_train::{
     Predictor,
     weights::{Request, export, import},
@@ -165,7 +165,7 @@ fn write(arguments: &WeightsExport, printer: &Printer) -> anyhow::Result<Outcome
 /// Classes of an annotation file, or a name a line.
 fn class_names(path: &Path) -> anyhow::Result<ClassTable> {
     if path.extension().is_some_and(|extension| extension == "json") {
-        let set = AnnotationSet::read(path)?;
+        let set = longtail_formats::read_annotations(path)?;
         let mut classes: Vec<Class> =
             set.categories.into_iter().map(|c| Class::named(c.id, c.name)).collect();
         classes.sort_by_key(|class| class.category_id);

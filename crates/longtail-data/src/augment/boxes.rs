@@ -3,11 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::DataError,
-    geometry::{area, intersection},
-    sample::Targets,
-};
+use crate::{error::DataError, sample::Targets};
+use longtail_annotations::boxes::{area, intersection};
 
 /// What becomes of an object that a crop cuts through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,7 +45,7 @@ impl BoxPolicy {
         let Some(inside) = intersection(b, [0.0, 0.0, width, height]) else { return Fate::Gone };
         if inside == b {
             Fate::Kept(b)
-        } else if self.cut == Cut::Drop || area(inside) < self.min_visible * area(b) {
+        } else if self.cut == Cut::Drop || area(&inside) < self.min_visible * area(&b) {
             Fate::Remnant(inside)
         } else if self.cut == Cut::Keep {
             Fate::Kept(b)

@@ -14,10 +14,10 @@ use crate::{
     augment::boxes::Cut,
     dataset::Dataset,
     error::DataError,
-    geometry::{area, intersection},
     resample::resize,
     sample::{Federated, RgbImage, Sample, Targets},
 };
+use longtail_annotations::boxes::{area, intersection};
 
 /// Most objects that one image may be given.
 const MAX_OBJECTS: u32 = 64;
@@ -204,7 +204,7 @@ impl CopyPaste {
             let policy = BoxPolicy { min_visible: self.min_visible, cut: Cut::Clip };
             for (other, (&b, &label)) in targets.boxes.iter().zip(&targets.labels).enumerate() {
                 let Some(inside) = intersection(b, window).filter(|_| other != place) else { continue };
-                if area(inside) < policy.min_visible * area(b) {
+                if area(&inside) < policy.min_visible * area(&b) {
                     pasted.crowd_boxes.push(moved(inside));
                 } else {
                     pasted.boxes.push((moved(inside), label));

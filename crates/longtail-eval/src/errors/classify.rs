@@ -1,6 +1,6 @@
 //! One image: what each detection and each unmatched ground-truth box is.
 
-use longtail_data::Annotation;
+use longtail_annotations::Annotation;
 
 use super::{ErrorKind, OverlapBounds, input::Image};
 use crate::{detection::Detection, matching::overlap};

@@ -1,6 +1,6 @@
 //! Checks, and the input by image.
 
-use longtail_data::{Annotation, AnnotationSet, ImageRecord};
+use longtail_annotations::{Annotation, AnnotationSet, ImageRecord};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::ErrorOptions;

@@ -50,7 +50,7 @@ mod report;
 pub use options::{BoundsError, ErrorOptions, OverlapBounds};
 pub use report::{ClassErrors, ERROR_SCHEMA_VERSION, ErrorCount, ErrorKind, ErrorReport, ErrorTally};
 
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use rayon::prelude::*;
 
 use crate::{detection::Detection, error::EvalError};

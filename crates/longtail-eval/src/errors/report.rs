@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use longtail_data::{AnnotationSet, FrequencyGroup};
+use longtail_annotations::{AnnotationSet, FrequencyGroup};
 use serde::{Deserialize, Serialize};
 
 use super::{

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use longtail_data::{
-    AnnotationSet, Layout,
-    open_images::{ImageLabel, OpenImagesBox, OpenImagesClass, Prediction, image_id, relative_corners},
+use longtail_annotations::{AnnotationSet, Layout};
+use longtail_formats::open_images::{
+    ImageLabel, OpenImagesBox, OpenImagesClass, Prediction, image_id, relative_corners,
 };
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -89,7 +89,7 @@ impl OpenImagesSet {
                     .try_for_each(|category| say(category, 0.0))?;
             }
         }
-        let class = |category: &longtail_data::Category| OpenImagesClass {
+        let class = |category: &longtail_annotations::Category| OpenImagesClass {
             id: category.id,
             label: classes[&category.id].to_string(),
             name: category.name.clone(),

@@ -1,6 +1,6 @@
 //! Average precision by class, and what is reported.
 
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 use rayon::prelude::*;
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longtail_data::open_images::{Prediction, read_predictions};
+use longtail_formats::open_images::{Prediction, read_predictions};
 
 use super::{Corners, truth::OpenImagesTruth};
 use crate::error::EvalError;

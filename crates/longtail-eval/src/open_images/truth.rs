@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
-use longtail_data::{
-    FrequencyGroup,
-    open_images::{ImageLabel, OpenImagesBox, OpenImagesClass},
-};
+use longtail_annotations::FrequencyGroup;
+use longtail_formats::open_images::{ImageLabel, OpenImagesBox, OpenImagesClass};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::Corners;

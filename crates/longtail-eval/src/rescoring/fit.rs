@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use longtail_data::AnnotationSet;
+use longtail_annotations::AnnotationSet;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 

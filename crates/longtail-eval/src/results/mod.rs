@@ -12,7 +12,8 @@ mod yolo;
 
 use std::{fs, path::Path, str::FromStr};
 
-use longtail_data::{AnnotationSet, Document, ImageRecord, LabelMap};
+use longtail_annotations::{AnnotationSet, ImageRecord, LabelMap};
+use longtail_formats::Document;
 use rustc_hash::FxHashMap;
 
 pub use self::open_images::expand_detections;

@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
-use longtail_data::{
-    Document, LabelMap, RawJson,
+use longtail_annotations::LabelMap;
+use longtail_formats::{
+    Document, RawJson,
     open_images::{Hierarchy, relative_corners},
 };
 use rustc_hash::FxHashMap;

@@ -9,7 +9,8 @@ use std::{
     process,
 };
 
-use longtail_data::{Document, LabelMap};
+use longtail_annotations::LabelMap;
+use longtail_formats::Document;
 
 use super::{Stems, fail, named, number, read_text, size, stem};
 use crate::{detection::Detection, error::EvalError};
@@ -89,7 +90,7 @@ pub(super) fn write(folder: &Path, truth: &Document, detections: &[Detection]) -
     let (named, unknown) = named(truth, &labels, detections)?;
     let mut texts: BTreeMap<&str, String> = BTreeMap::new();
     for detection in &named {
-        longtail_data::check_file_name(&detection.image.file_name).map_err(|reason| {
+        longtail_annotations::check_file_name(&detection.image.file_name).map_err(|reason| {
             EvalError::GroundTruth {
                 set: truth.set.label(),
                 reason: format!("file_name {:?} {reason}", detection.image.file_name),

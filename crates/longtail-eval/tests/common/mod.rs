@@ -5,7 +5,7 @@
 
 pub mod open_images;
 
-use longtail_data::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout};
+use longtail_annotations::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout};
 use longtail_eval::Detection;
 
 /// Precision of only right detections: the references add 2^-52 to the denominator.

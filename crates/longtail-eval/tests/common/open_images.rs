@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use longtail_data::open_images::{ImageLabel, OpenImagesBox, OpenImagesClass, Prediction};
 use longtail_eval::{EvalError, EvalReport, OpenImagesEvaluation, OpenImagesPredictions, OpenImagesTruth};
+use longtail_formats::open_images::{ImageLabel, OpenImagesBox, OpenImagesClass, Prediction};
 
 /// x min, y min, x max, y max.
 pub type Corners = [f64; 4];

@@ -4,9 +4,10 @@ use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use burn::tensor::Device;
 use longtail_bank::{FeatureLayer, Header, Part, Precision, RoiSampling, View, disk::check_space};
-use longtail_data::{Dataset, OpenImagesLabels, pixels::PixelPool};
+use longtail_data::{Dataset, pixels::PixelPool};
 use longtail_detect::{FasterRcnn, TestConfig};
 use longtail_draw::{DrawKey, Purpose, unit};
+use longtail_formats::OpenImagesLabels;
 use longtail_head::HeadFile;
 use longtail_run::{Event, Observer};
 

@@ -236,7 +236,7 @@ fn load(
 fn original(b: &[f32; 4], image: &BatchImage) -> [f32; 4] {
     let width = image.width as f32;
     let [x1, x2] = if image.flipped { [width - b[2], width - b[0]] } else { [b[0], b[2]] };
-    let [scale_x, scale_y] = image.scale;
+    let [scale_x, scale_y] = image.scale();
     [x1 / scale_x, b[1] / scale_y, x2 / scale_x, b[3] / scale_y]
 }
 

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, path::Path};
 
+use longtail_annotations::AnnotationSet;
 use longtail_bank::{Bank, ClassTable, TruthFile};
-use longtail_data::AnnotationSet;
 use longtail_eval::{Detection, EvalReport, Scoring};
 
 use crate::{
@@ -21,7 +21,7 @@ pub fn write(folder: &Path, truths: &[Truth]) -> Result<Vec<TruthFile>, TrainErr
         .iter()
         .map(|truth| {
             let file = format!("truth-{}.json", truth.name);
-            truth.annotations.write(&folder.join(&file))?;
+            longtail_formats::write_annotations(&truth.annotations, &folder.join(&file))?;
             let (name, label) = (truth.name.clone(), truth.label.clone());
             Ok(TruthFile { name, label, protocol: truth.scoring.to_string(), file })
         })
@@ -62,7 +62,7 @@ impl Truths {
             .truths
             .iter()
             .map(|truth| {
-                let set = AnnotationSet::read(&bank.folder().join(&truth.file))?;
+                let set = longtail_formats::read_annotations(&bank.folder().join(&truth.file))?;
                 Ok((truth.clone(), truth.protocol.parse()?, set))
             })
             .collect::<Result<_, TrainError>>()?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use longtail_data::FrequencyGroup;
+use longtail_annotations::FrequencyGroup;
 use longtail_loss::KeptNegatives;
 use longtail_run::metrics::{Record, StepRecord, StepTime, kept_by_group, resident_memory_mib};
 

@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longtail_data::{Change, CheckOptions, Finding, ImageFolder, Severity, check, fix};
+use longtail_curate::{Change, CheckOptions, Finding, Severity, check, fix};
+use longtail_data::ImageFolder;
 use serde_json::json;
 
 use super::open;

@@ -1,7 +1,7 @@
 //! `longtail data convert-detections`
 
-use longtail_data::{Document, ReadOptions, open_images::Hierarchy};
 use longtail_eval::{ResultsFormat, expand_detections, read_results, write_results};
+use longtail_formats::{Document, ReadOptions, open_images::Hierarchy};
 
 use crate::{Outcome, args::DataConvertDetections, printer::Printer};
 

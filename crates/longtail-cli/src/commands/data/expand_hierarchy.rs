@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use longtail_data::open_images::{Hierarchy, TableKind, expand_file};
+use longtail_formats::open_images::{Hierarchy, TableKind, expand_file};
 
 use crate::{Outcome, args::DataExpandHierarchy, printer::Printer};
 

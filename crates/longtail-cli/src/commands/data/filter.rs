@@ -1,6 +1,6 @@
 //! `longtail data filter`
 
-use longtail_data::curation::{Filter, filter};
+use longtail_curate::curation::{Filter, filter};
 
 use super::rewrite::{Target, before_and_after, print_report};
 use crate::{Outcome, args::DataFilter, printer::Printer};

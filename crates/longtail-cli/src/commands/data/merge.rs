@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use longtail_data::curation::{Duplicates, MergeOptions, merge};
+use longtail_curate::curation::{Duplicates, MergeOptions, merge};
 
 use super::rewrite::{Target, print_report};
 use crate::{

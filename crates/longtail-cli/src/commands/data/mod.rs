@@ -13,7 +13,8 @@ mod subset;
 
 use std::path::Path;
 
-use longtail_data::{AnnotationSet, DataFormat, IndexPlace, IndexUse, ReadOptions};
+use longtail_annotations::AnnotationSet;
+use longtail_formats::{DataFormat, IndexPlace, IndexUse, ReadOptions};
 
 use crate::{Outcome, args::Data, printer::Printer};
 
@@ -44,10 +45,10 @@ pub fn open(
     let (part, images) = (part.map(str::to_owned), images.map(Path::to_owned));
     let options = ReadOptions { part, images, ..Default::default() };
     if !matches!(DataFormat::detect(path)?, DataFormat::Coco | DataFormat::Lvis) {
-        return Ok(AnnotationSet::open(path, &options)?);
+        return Ok(longtail_formats::open_annotations(path, &options)?);
     }
     let place = if no_index { IndexPlace::Nowhere } else { IndexPlace::from_environment() };
-    let (set, used) = AnnotationSet::read_indexed(path, &place)?;
+    let (set, used) = longtail_formats::read_indexed(path, &place)?;
     match used {
         IndexUse::Written(index) => {
             printer.note(&format!("index for the next opening: {} (--no-index: none)", index.display()));

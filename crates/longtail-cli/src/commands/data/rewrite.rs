@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use longtail_data::{DataFormat, Document, Losses, Placement, ReadOptions, WriteOptions};
+use longtail_formats::{DataFormat, Document, Losses, Placement, ReadOptions, WriteOptions};
 use serde::Serialize;
 
 use crate::{

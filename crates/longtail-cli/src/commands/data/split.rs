@@ -7,10 +7,9 @@ use std::{
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
-use longtail_data::{
-    Document, ImageFolder, Losses,
-    curation::{Groups, SplitOptions, split},
-};
+use longtail_curate::curation::{Groups, SplitOptions, split};
+use longtail_data::ImageFolder;
+use longtail_formats::{Document, Losses};
 
 use super::rewrite::{Target, print_report};
 use crate::{Outcome, args::DataSplit, printer::Printer};

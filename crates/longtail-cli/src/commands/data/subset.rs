@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use longtail_data::curation::{CountUnit, Selection, subset};
+use longtail_curate::curation::{CountUnit, Selection, subset};
 
 use super::rewrite::{Target, print_report};
 use crate::{

@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context, anyhow, bail, ensure};
+use longtail_annotations::{ClassCounts, LabelMap};
 use longtail_bank::{
     BankWriter, Class, ClassTable, FeatureLayer, Header, ImageRows, Part, RoiSampling, TruthFile,
     npy::{Array, Values, read_arrays},
 };
-use longtail_data::{AnnotationSet, ClassCounts, LabelMap};
 use longtail_eval::Protocol;
 use longtail_head::{Head, HeadFile, HeadRecipe, Hidden};
 
@@ -30,7 +30,7 @@ pub fn run(arguments: &FeaturesImport, printer: &Printer) -> anyhow::Result<Outc
             }
         }
     }
-    let set = AnnotationSet::read(&arguments.classes)?;
+    let set = longtail_formats::read_annotations(&arguments.classes)?;
     let labels = LabelMap::new(&set.categories);
     let counts = ClassCounts::of(&set, &labels);
     let class = |label: u32| {
@@ -70,9 +70,9 @@ pub fn run(arguments: &FeaturesImport, printer: &Printer) -> anyhow::Result<Outc
     longtail_bank::disk::check_space(&arguments.out, header.row_bytes() * rows as u64)?;
     if let (Some(truth), Some(protocol)) = (&arguments.truth, &arguments.protocol) {
         let protocol: Protocol = protocol.parse()?;
-        let set = AnnotationSet::read(truth)?;
+        let set = longtail_formats::read_annotations(truth)?;
         let file = format!("truth-{protocol}.json");
-        set.write(&arguments.out.join(&file))?;
+        longtail_formats::write_annotations(&set, &arguments.out.join(&file))?;
         header.truths = vec![TruthFile {
             name: protocol.to_string(),
             label: format!("{} protocol", protocol.to_string().to_uppercase()),

@@ -3,7 +3,8 @@
 mod page;
 mod words;
 
-use longtail_data::{ImageFolder, Statistics, statistics::ClassStatistics};
+use longtail_curate::{Statistics, statistics::ClassStatistics};
+use longtail_data::ImageFolder;
 
 use super::open;
 use crate::{
@@ -101,7 +102,7 @@ fn tables(
         parts.push(table(&["", "5 %", "25 %", "median", "75 %", "95 %"], &distributions));
     }
     for (title, pairs) in words::pairs(statistics) {
-        let row = |p: &longtail_data::statistics::ClassPair| {
+        let row = |p: &longtail_curate::statistics::ClassPair| {
             vec![p.classes[0].clone(), p.classes[1].clone(), p.images.to_string(), format!("{:.1}", p.lift)]
         };
         if !pairs.is_empty() {

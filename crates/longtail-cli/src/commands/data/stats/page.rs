@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path};
 
-use longtail_data::Statistics;
+use longtail_curate::Statistics;
 use longtail_report::dataset::{self, ClassRow, DatasetData, Distribution, PairRow, thousands};
 use longtail_run::write_atomically;
 
@@ -35,7 +35,7 @@ fn data(arguments: &DataStats, statistics: &Statistics, missing: Option<usize>) 
             format!("median {median}, 5–95 %: {p5}–{p95}")
         }),
     };
-    let pairs = |pairs: &[longtail_data::statistics::ClassPair]| -> Vec<PairRow> {
+    let pairs = |pairs: &[longtail_curate::statistics::ClassPair]| -> Vec<PairRow> {
         pairs.iter().map(|p| PairRow { classes: p.classes.clone(), images: p.images, lift: p.lift }).collect()
     };
     let mut command = format!("longtail data stats {name} --html");

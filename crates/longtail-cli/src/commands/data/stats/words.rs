@@ -1,6 +1,6 @@
 //! Statistics in words and numbers, for the terminal and the page alike.
 
-use longtail_data::{
+use longtail_curate::{
     Statistics,
     statistics::{ClassPair, Histogram},
 };

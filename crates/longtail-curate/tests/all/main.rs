@@ -1,0 +1,6 @@
+//! Checks, repairs and curation of data sets.
+
+mod checks;
+mod curation;
+mod duplicates;
+mod names;

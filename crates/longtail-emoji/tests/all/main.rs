@@ -1,0 +1,4 @@
+//! The embedded benchmark.
+
+mod determinism;
+mod open_images;

@@ -1,0 +1,7 @@
+//! Annotation files of every format.
+
+mod formats;
+mod formats_of_others;
+mod headers;
+mod open_images;
+mod open_images_sets;
