@@ -36,7 +36,7 @@ fuzz_target!(|data: (u8, &[u8])| {
         write(name, bytes);
     }
     write("a.png", PIXEL);
-    for labels in [OpenImagesLabels::AsGiven, OpenImagesLabels::Expanded, OpenImagesLabels::Leaf] {
+    for labels in [OpenImagesLabels::Plain, OpenImagesLabels::Expanded, OpenImagesLabels::Leaf] {
         let options = ReadOptions { format: Some(DataFormat::OpenImages), labels, ..Default::default() };
         if let Ok(document) = Document::open(&folder.path().join(files[0].0), &options) {
             let out = folder.path().join(format!("{labels:?}"));

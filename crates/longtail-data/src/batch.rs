@@ -1,7 +1,7 @@
 //! Images of one step as one block of normalised pixels.
 
 use crate::{
-    augment::Canvas,
+    canvas::{Canvas, Prepared},
     dataset::Dataset,
     error::DataError,
     geometry::PixelMap,
@@ -12,27 +12,12 @@ use crate::{
     transform::Transform,
 };
 
-/// An image ready to join a batch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Prepared {
-    /// Place in the data set.
-    pub index: usize,
-    /// Width and height of the original.
-    pub original: [u32; 2],
-    /// Pixels and targets.
-    pub sample: Sample,
-    /// From pixels of the original to those of `sample`.
-    pub map: PixelMap,
-    /// Whether `transform.horizontal_flip` mirrored it.
-    pub flipped: bool,
-}
-
 /// An image of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BatchImage {
     /// The file's image id.
     pub image_id: i64,
-    /// Place in the data set.
+    /// Index in the data set.
     pub index: usize,
     /// Width inside the padding.
     pub width: u32,
@@ -42,14 +27,19 @@ pub struct BatchImage {
     pub original_width: u32,
     /// Height of the original.
     pub original_height: u32,
-    /// Size in the batch over original size, along x and y: the scale of `map` where nothing was cut off.
-    pub scale: [f32; 2],
     /// Whether `transform.horizontal_flip` mirrored it.
     pub flipped: bool,
     /// From pixels of the original to those of the batch.
     pub map: PixelMap,
     /// Targets in pixels of the batch.
     pub targets: Targets,
+}
+
+impl BatchImage {
+    /// Size in the batch over original size, along x and y: the scale of `map` where nothing was cut off.
+    pub fn scale(&self) -> [f32; 2] {
+        [self.width as f32 / self.original_width as f32, self.height as f32 / self.original_height as f32]
+    }
 }
 
 /// Images of one step.
@@ -77,7 +67,7 @@ impl Batch {
         let mut prepared = Vec::with_capacity(items.len());
         for &(index, flipped) in items {
             let canvas = transform.read(dataset, index)?;
-            prepared.push(transform.finish(index, canvas.original_size(), canvas, flipped, false));
+            prepared.push(transform.finish(index, canvas, flipped, false));
         }
         Ok(Self::join(prepared, transform, pool))
     }
@@ -85,7 +75,7 @@ impl Batch {
     /// A batch of one image without targets.
     pub fn single(sample: Sample, transform: &Transform) -> Self {
         let canvas = Canvas::new(sample, false);
-        let prepared = transform.finish(0, canvas.original_size(), canvas, false, false);
+        let prepared = transform.finish(0, canvas, false, false);
         Self::join(vec![prepared], transform, &PixelPool::default())
     }
 
@@ -110,7 +100,6 @@ impl Batch {
                 let Sample { image_id, image, targets } = sample;
                 let (width, height) = (image.width, image.height);
                 recycle(image);
-                let scale = [width as f32 / original_width as f32, height as f32 / original_height as f32];
                 BatchImage {
                     image_id,
                     index,
@@ -118,7 +107,6 @@ impl Batch {
                     height,
                     original_width,
                     original_height,
-                    scale,
                     flipped,
                     map,
                     targets,

@@ -75,6 +75,17 @@ pub enum DataError {
         /// Width and height of the annotation.
         expected: [u32; 2],
     },
+    /// A batch of images was not made, by a mistake of the program.
+    #[error(
+        "preparing the images {images} failed: {reason}; this is a mistake of the program, please report it with the \
+         images, or remove them from the annotation file to go on"
+    )]
+    Panic {
+        /// File names of the images, or the worker.
+        images: String,
+        /// What the panic said.
+        reason: String,
+    },
     /// A setting is out of range.
     #[error("data setting `{field}` {reason}")]
     Setting {

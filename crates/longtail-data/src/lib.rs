@@ -4,10 +4,11 @@
 //! | --- | --- |
 //! | [`folder`], [`source`] | where the pixels of an image come from |
 //! | [`dataset`], [`sample`] | images with their training targets |
-//! | [`transform`], [`augment`] | resize, flip, normalise; what else happens to training images |
+//! | [`canvas`], [`boxes`], [`resize`] | a sample on its way, what becomes of boxes that are cut, target sizes |
+//! | [`augment`], [`transform`] | what else happens to training images; resize, flip, normalise |
 //! | [`resample`], [`geometry`], [`mask`] | pixels scaled and mirrored, the map between pixels, outlines of objects |
 //! | [`sampler`], [`aspect`], [`draw`] | which images come when, and what their random choices are drawn from |
-//! | [`batch`], [`normalize`], [`pixels`], [`loader`] | batches ahead of the step |
+//! | [`augmenter`], [`batch`], [`normalize`], [`pixels`], [`loader`] | batches ahead of the step |
 //! | [`error`] | what can be wrong with data, and where |
 //!
 //! ```
@@ -46,7 +47,7 @@
 //! };
 //! let dataset = Arc::new(Dataset::new(set, Arc::new(Grey))?);
 //! let plan = BatchPlan::new(&dataset, &Sampler::Shuffled, 2, 1)?;
-//! let mut loader = Loader::training(dataset, plan, &Transform::default(), 0, 2)?;
+//! let mut loader = Loader::train(dataset, plan, Transform::default(), 0, 2)?;
 //! let batch = loader.next().ok_or("a training loader never ends")??;
 //! assert_eq!((batch.images.len(), batch.images[0].targets.labels[0]), (2, 0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -54,7 +55,10 @@
 
 pub mod aspect;
 pub mod augment;
+pub mod augmenter;
 pub mod batch;
+pub mod boxes;
+pub mod canvas;
 pub mod dataset;
 pub mod draw;
 pub mod error;
@@ -65,14 +69,17 @@ pub mod mask;
 pub mod normalize;
 pub mod pixels;
 pub mod resample;
+pub mod resize;
 pub mod sample;
 pub mod sampler;
 mod scaled_jpeg;
 pub mod source;
 pub mod transform;
 
-pub use augment::{Augmentation, Augmenter};
-pub use batch::{Batch, BatchImage, Prepared};
+pub use augment::Augmentation;
+pub use augmenter::Augmenter;
+pub use batch::{Batch, BatchImage};
+pub use canvas::{Canvas, Prepared};
 pub use dataset::Dataset;
 pub use draw::Draw;
 pub use error::DataError;
@@ -80,7 +87,8 @@ pub use folder::{ImageFolder, MAX_PIXELS, read_image};
 pub use geometry::PixelMap;
 pub use loader::Loader;
 pub use mask::{Outline, Outlines};
+pub use resize::Resize;
 pub use sample::{Federated, RgbImage, Sample, Targets};
 pub use sampler::{BatchPlan, Sampler};
 pub use source::ImageSource;
-pub use transform::{Resize, Transform};
+pub use transform::Transform;

@@ -5,41 +5,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    augment::{Augmentation, Canvas, Shape},
-    batch::Prepared,
+    augment::{Augmentation, Shape},
+    canvas::{Canvas, Prepared},
     dataset::Dataset,
     error::DataError,
+    resize::Resize,
     sample::Sample,
 };
-
-/// Target size of an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Resize {
-    /// The image as it is.
-    Keep,
-    /// Scale until the short side has `short` pixels, or the long side `max`, whichever comes first.
-    ShortSide {
-        /// Short side in pixels.
-        short: u32,
-        /// Most pixels of the long side.
-        max: u32,
-    },
-}
-
-impl Resize {
-    /// Size that an image of `width` × `height` is scaled to.
-    pub fn size(self, width: u32, height: u32) -> [u32; 2] {
-        match self {
-            Self::Keep => [width, height],
-            Self::ShortSide { short, max } => {
-                let (small, large) = (f64::from(width.min(height)), f64::from(width.max(height)));
-                let scale = (f64::from(short) / small).min(f64::from(max) / large);
-                [width, height].map(|side| ((f64::from(side) * scale).round() as u32).max(1))
-            }
-        }
-    }
-}
 
 /// Preparation of images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -121,8 +93,8 @@ impl Transform {
             );
             return fail("transform.augmentations", reason);
         }
-        for (place, augmentation) in self.augmentations.iter().enumerate() {
-            augmentation.validate(place)?;
+        for (index, augmentation) in self.augmentations.iter().enumerate() {
+            augmentation.validate(index)?;
         }
         Ok(())
     }
@@ -153,21 +125,14 @@ impl Transform {
 
     /// Resizes and, if asked, flips a sample with its boxes.
     pub fn apply(&self, sample: Sample, flip: bool) -> Sample {
-        let original = [sample.image.width, sample.image.height];
-        self.finish(0, original, Canvas::new(sample, false), flip, false).sample
+        self.finish(0, Canvas::new(sample, false), flip, false).sample
     }
 
     /// The last steps of every image: resize, unless an augmentation has set the size, and flip.
-    pub(crate) fn finish(
-        &self,
-        index: usize,
-        original: [u32; 2],
-        mut canvas: Canvas,
-        flipped: bool,
-        sized: bool,
-    ) -> Prepared {
+    pub(crate) fn finish(&self, index: usize, mut canvas: Canvas, flipped: bool, sized: bool) -> Prepared {
+        let original = canvas.original_size();
         if !sized {
-            let [width, height] = canvas.original_size();
+            let [width, height] = canvas.full_size();
             canvas.resize(self.resized(width, height));
         }
         if flipped {

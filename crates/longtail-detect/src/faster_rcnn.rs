@@ -39,7 +39,7 @@ pub struct ImageMeta {
 
 impl From<&BatchImage> for ImageMeta {
     fn from(image: &BatchImage) -> Self {
-        Self { original_size: [image.original_height, image.original_width], scale: image.scale }
+        Self { original_size: [image.original_height, image.original_width], scale: image.scale() }
     }
 }
 

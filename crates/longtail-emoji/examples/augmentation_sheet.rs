@@ -15,10 +15,8 @@ use embedded_graphics::{
 use image::{Rgb, RgbImage};
 use longtail_data::{
     Augmentation, Augmenter, Dataset, Draw, Resize, Sample, Transform,
-    augment::{
-        BoxPolicy, ColorJitter, CopyPaste, Cut, HorizontalFlip, LargeScaleJitter, MultiScale, RandomCrop,
-        Shape,
-    },
+    augment::{ColorJitter, CopyPaste, HorizontalFlip, LargeScaleJitter, MultiScale, RandomCrop, Shape},
+    boxes::{BoxPolicy, Cut},
 };
 use longtail_emoji::{Split, World, WorldConfig};
 

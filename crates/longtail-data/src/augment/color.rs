@@ -5,8 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::boxes::share;
-use crate::sample::RgbImage;
+use crate::{boxes::share, sample::RgbImage};
 
 /// Changes of brightness, contrast, saturation and hue by random amounts in random order, with the formulas of torchvision's `ColorJitter`.
 /// Between the changes values are not rounded.

@@ -5,13 +5,10 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    boxes::{BoxPolicy, Fate, insert, refit, share},
-    canvas::Canvas,
-    pool::PastePool,
-};
+use super::pool::PastePool;
 use crate::{
-    augment::boxes::Cut,
+    boxes::{BoxPolicy, Cut, Fate, insert, refit, share},
+    canvas::Canvas,
     dataset::Dataset,
     error::DataError,
     resample::resize,
@@ -203,14 +200,14 @@ impl CopyPaste {
             let window = [x as f32, y as f32, (x + w) as f32, (y + h) as f32];
             let policy = BoxPolicy { min_visible: self.min_visible, cut: Cut::Clip };
             for (other, (&b, &label)) in targets.boxes.iter().zip(&targets.labels).enumerate() {
-                let Some(inside) = intersection(b, window).filter(|_| other != place) else { continue };
+                let Some(inside) = intersection(&b, &window).filter(|_| other != place) else { continue };
                 if area(&inside) < policy.min_visible * area(&b) {
                     pasted.crowd_boxes.push(moved(inside));
                 } else {
                     pasted.boxes.push((moved(inside), label));
                 }
             }
-            let crowds = targets.crowd_boxes.iter().filter_map(|&b| intersection(b, window));
+            let crowds = targets.crowd_boxes.iter().filter_map(|&b| intersection(&b, &window));
             pasted.crowd_boxes.extend(crowds.map(moved));
         }
         pasted

@@ -5,8 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{boxes::BoxPolicy, canvas::Canvas};
-use crate::transform::Resize;
+use crate::{boxes::BoxPolicy, canvas::Canvas, resize::Resize};
 
 /// Largest side that a setting may ask for, in pixels.
 const MAX_SIDE: u32 = 16_384;

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use longtail_annotations::{Annotation, AnnotationSet, Category, ImageRecord, Layout};
+use longtail_annotations::{
+    Annotation, AnnotationSet, Category, ImageRecord, Layout,
+    boxes::{area, intersection},
+};
 use longtail_data::{
     Augmentation, Augmenter, Batch, BatchPlan, DataError, Dataset, Draw, ImageSource, Loader, Outline,
     Outlines, Prepared, Resize, RgbImage, Sampler, Transform,
     augment::{
-        BoxPolicy, Canvas, ColorJitter, CopyPaste, Cut, HorizontalFlip, LargeScaleJitter, MultiScale,
-        PastePool, RandomCrop, Shape,
-        boxes::Fate,
+        ColorJitter, CopyPaste, HorizontalFlip, LargeScaleJitter, MultiScale, PastePool, RandomCrop, Shape,
         color::{ColorChange, change_colors},
     },
-    geometry::{area, intersection},
+    boxes::{BoxPolicy, Cut, Fate},
+    canvas::Canvas,
 };
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -191,22 +193,22 @@ proptest! {
         let factor = (map.scale[0] * map.scale[1]).abs() as f32;
         for (b, label) in sample.targets.boxes.iter().zip(&sample.targets.labels) {
             // Inside the image up to rounding, with area.
-            let inside = intersection(*b, window);
+            let inside = intersection(b, &window);
             prop_assert!(inside.is_some_and(|inside| close(inside, *b, 1e-4)), "{b:?} in {window:?}");
             let found = original.targets.boxes.iter().zip(&original.targets.labels).any(|(o, l)| {
                 let mapped = map.forward(*o);
-                let Some(inside) = intersection(mapped, window) else { return false };
+                let Some(inside) = intersection(&mapped, &window) else { return false };
                 let whole = close(inside, mapped, 1e-3);
                 l == label
                     && close(*b, inside, 1e-2)
-                    && (!whole || ((area(*b) / factor / area(*o) - 1.0).abs() < 1e-2 && close(map.inverse(*b), *o, 2e-2)))
+                    && (!whole || ((area(b) / factor / area(o) - 1.0).abs() < 1e-2 && close(map.inverse(*b), *o, 2e-2)))
             });
             prop_assert!(found, "{b:?} of {label} comes from no box of {:?}", original.targets.boxes);
         }
         // Nothing is lost silently: what is not a box any more is out of sight or a region to ignore.
         for (o, label) in original.targets.boxes.iter().zip(&original.targets.labels) {
-            let Some(inside) = intersection(map.forward(*o), window) else { continue };
-            if area(inside) < 0.05 { continue }
+            let Some(inside) = intersection(&map.forward(*o), &window) else { continue };
+            if area(&inside) < 0.05 { continue }
             let listed = sample.targets.boxes.iter().zip(&sample.targets.labels).any(|(b, l)| l == label && close(*b, inside, 1e-2))
                 || sample.targets.crowd_boxes.iter().any(|b| close(*b, inside, 1e-2));
             prop_assert!(listed, "{o:?} is at {inside:?} and neither object nor ignored");
@@ -275,7 +277,7 @@ proptest! {
         let targets = &sample.targets;
         prop_assert_eq!(targets.boxes.len(), targets.labels.len());
         for b in targets.boxes.iter().chain(&targets.crowd_boxes) {
-            let inside = intersection(*b, window);
+            let inside = intersection(b, &window);
             prop_assert!(inside.is_some_and(|inside| close(inside, *b, 1e-3)), "{b:?}");
         }
         for label in &targets.labels {
@@ -290,7 +292,7 @@ proptest! {
         for (b, label) in before.targets.boxes.iter().zip(&before.targets.labels) {
             let touched = changed.iter().any(|i| {
                 let (x, y) = ((i % window[2] as usize) as f32, (i / window[2] as usize) as f32);
-                intersection(*b, [x, y, x + 1.0, y + 1.0]).is_some()
+                intersection(b, &[x, y, x + 1.0, y + 1.0]).is_some()
             });
             if !touched {
                 prop_assert!(targets.boxes.iter().zip(&targets.labels).any(|(t, l)| t == b && l == label), "{b:?}");
@@ -333,6 +335,7 @@ fn a_crop_says_what_is_known_of_classes_out_of_sight() {
     assert_eq!(targets.crowd_boxes, [[19.0, 2.0, 20.0, 8.0]]);
     assert_eq!(targets.federated.not_exhaustive, [1]);
     assert_eq!(targets.federated.verified_absent, [3, 2]);
+    assert_eq!((canvas.size(), canvas.original_size()), ([20, 15], [40, 30]));
     // Where everything is annotated (COCO) there is no list to keep.
     let mut canvas = Canvas::new(data.sample(0).unwrap(), false);
     canvas.sample.targets.federated.verified_absent.clear();

@@ -242,6 +242,37 @@ fn batches_do_not_depend_on_the_workers() {
     assert_eq!(sequential, (1..=200).collect::<Vec<_>>());
 }
 
+/// Panics at an image, as a decoder with a mistake would.
+struct Panics(i64);
+
+impl ImageSource for Panics {
+    fn load(&self, record: &ImageRecord) -> Result<RgbImage, DataError> {
+        assert!(record.id != self.0, "no such Huffman table");
+        Flat.load(record)
+    }
+}
+
+#[test]
+fn a_panic_of_a_worker_is_an_error_that_names_the_image_and_not_the_end() {
+    for workers in [1, 3] {
+        let data = Arc::new(Dataset::new(set(Vec::new()), Arc::new(Panics(3))).unwrap());
+        let found: Vec<Result<i64, String>> =
+            Loader::sequential(Arc::clone(&data), Transform::default(), 1, workers)
+                .map(|batch| batch.map(|batch| batch.images[0].image_id).map_err(|error| error.to_string()))
+                .collect();
+        assert_eq!(found.len(), 4, "{workers} workers: {found:?}");
+        assert_eq!((&found[0], &found[1], &found[3]), (&Ok(1), &Ok(2), &Ok(4)));
+        let error = found[2].as_ref().unwrap_err();
+        assert!(error.contains("3.png") && error.contains("no such Huffman table"), "{error}");
+
+        let plan = BatchPlan::new(&data, &Sampler::Sequential, 2, 1).unwrap();
+        let mut training = Loader::train(Arc::clone(&data), plan, Transform::default(), 0, workers).unwrap();
+        assert!(training.next().unwrap().is_ok());
+        let error = training.next().unwrap().unwrap_err().to_string();
+        assert!(error.contains("3.png, 4.png") && error.contains("no such Huffman table"), "{error}");
+    }
+}
+
 #[test]
 fn pixels_are_normalised_and_padded() {
     let data = long_tail();

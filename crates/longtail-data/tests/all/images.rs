@@ -5,8 +5,7 @@ use std::{io::Cursor, path::Path, sync::Arc};
 use image::{DynamicImage, ImageFormat, Rgb, RgbImage as Pixels};
 use longtail_annotations::ImageRecord;
 use longtail_data::{
-    Batch, DataError, Dataset, ImageFolder, ImageSource, Transform, pixels::PixelPool, read_image,
-    transform::Resize,
+    Batch, DataError, Dataset, ImageFolder, ImageSource, Resize, Transform, pixels::PixelPool, read_image,
 };
 
 /// Left half red, right half blue, `width` × 8.

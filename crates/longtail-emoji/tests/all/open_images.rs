@@ -127,7 +127,7 @@ fn files_say_what_lies_in_the_scenes() {
 fn the_reader_gives_the_set_that_is_drawn_into_memory() {
     let folder = exported();
     assert_eq!(DataFormat::detect(folder.path()).unwrap(), DataFormat::OpenImages);
-    for labels in [OpenImagesLabels::AsGiven, OpenImagesLabels::Expanded, OpenImagesLabels::Leaf] {
+    for labels in [OpenImagesLabels::Plain, OpenImagesLabels::Expanded, OpenImagesLabels::Leaf] {
         let world = World::new(&WorldConfig { labels: Some(labels), ..config() }).unwrap();
         for (part, split) in [("train", Split::Train), ("val", Split::Validation)] {
             let labels = if split == Split::Train { labels } else { labels.of_truth() };
@@ -165,7 +165,7 @@ fn expanded_counts_are_those_of_the_leaves_below() {
         }
         of_label
     };
-    let (plain, expanded) = (count(OpenImagesLabels::AsGiven), count(OpenImagesLabels::Expanded));
+    let (plain, expanded) = (count(OpenImagesLabels::Plain), count(OpenImagesLabels::Expanded));
     assert!(plain.keys().all(|label| label.starts_with("/emoji/")));
     for class in &classes {
         let below = tree.descendants(&class.label).unwrap();

@@ -139,8 +139,7 @@ pub enum PixelOrigin {
 pub enum OpenImagesLabels {
     /// As the table has them; published tables have the most specific class of each box.
     #[default]
-    #[serde(rename = "plain")]
-    AsGiven,
+    Plain,
     /// Each also as every class above its own, as the challenge scores them.
     Expanded,
     /// Only the most specific class of each box, where a table was expanded before.
@@ -152,7 +151,7 @@ impl OpenImagesLabels {
     /// implies, but tables that are taken as they are stay so.
     pub fn of_truth(self) -> Self {
         match self {
-            Self::AsGiven => Self::AsGiven,
+            Self::Plain => Self::Plain,
             Self::Expanded | Self::Leaf => Self::Expanded,
         }
     }
@@ -163,7 +162,7 @@ impl FromStr for OpenImagesLabels {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "plain" | "as-given" => Ok(Self::AsGiven),
+            "plain" => Ok(Self::Plain),
             "expanded" => Ok(Self::Expanded),
             "leaf" => Ok(Self::Leaf),
             _ => Err(format!("`{text}` is no choice of labels; choose plain, expanded or leaf")),

@@ -42,7 +42,7 @@ fn tables_become_a_federated_set() {
     assert_eq!(DataFormat::detect(folder.path()).unwrap(), DataFormat::OpenImages);
     let table = folder.path().join("train-annotations-bbox.csv");
     assert_eq!(DataFormat::detect(&table).unwrap(), DataFormat::OpenImages);
-    let document = open(&table, OpenImagesLabels::AsGiven);
+    let document = open(&table, OpenImagesLabels::Plain);
     let set = &document.set;
     assert_eq!(set.layout, Layout::Lvis);
     let names: Vec<(&str, u32)> = set.images.iter().map(|i| (&*i.file_name, i.width)).collect();
@@ -77,20 +77,20 @@ fn boxes_are_expanded_and_copies_taken_back() {
     let images = Some((folder.path().join("train"), Placement::Link));
     copies.write(out.path(), DataFormat::OpenImages, &WriteOptions { images, ..Default::default() }).unwrap();
     fs::write(out.path().join("hierarchy.json"), HIERARCHY).unwrap();
-    assert_eq!(of(&open(out.path(), OpenImagesLabels::AsGiven)), [1, 3, 1, 3, 3]);
+    assert_eq!(of(&open(out.path(), OpenImagesLabels::Plain)), [1, 3, 1, 3, 3]);
     assert_eq!(of(&open(out.path(), OpenImagesLabels::Leaf)), [1, 1, 3]);
 }
 
 #[test]
 fn tables_come_back() {
     let folder = published();
-    let document = open(folder.path(), OpenImagesLabels::AsGiven);
+    let document = open(folder.path(), OpenImagesLabels::Plain);
     let out = tempfile::tempdir().unwrap();
     let images = Some((folder.path().join("train"), Placement::Copy));
     let options = WriteOptions { images, ..Default::default() };
     let losses = document.write(out.path(), DataFormat::OpenImages, &options).unwrap();
     assert!(losses.is_empty(), "{losses:?}");
-    let mut read = open(out.path(), OpenImagesLabels::AsGiven);
+    let mut read = open(out.path(), OpenImagesLabels::Plain);
     // Boxes are written by image.
     let mut expected = document.clone();
     expected.set.annotations.rotate_right(1);
@@ -118,22 +118,22 @@ fn what_is_missing_is_named() {
     };
     let folder = published();
     fs::remove_file(folder.path().join("train/b01.jpg")).unwrap();
-    refused(folder.path(), OpenImagesLabels::AsGiven, "1 of 3 images are not there, such as b01.jpg");
+    refused(folder.path(), OpenImagesLabels::Plain, "1 of 3 images are not there, such as b01.jpg");
     let folder = published();
     fs::remove_file(folder.path().join("bbox_labels_600_hierarchy.json")).unwrap();
     refused(folder.path(), OpenImagesLabels::Expanded, "no class tree");
     let folder = published();
     fs::write(folder.path().join("class-descriptions-boxable.csv"), "/m/dog,Dog\n").unwrap();
-    refused(folder.path(), OpenImagesLabels::AsGiven, "class /m/cat of a box is not among the classes");
+    refused(folder.path(), OpenImagesLabels::Plain, "class /m/cat of a box is not among the classes");
     let folder = published();
     let text = BOXES.replace("a01", "../a01");
     fs::write(folder.path().join("train-annotations-bbox.csv"), text).unwrap();
-    refused(folder.path(), OpenImagesLabels::AsGiven, "leaves the image folder");
+    refused(folder.path(), OpenImagesLabels::Plain, "leaves the image folder");
     let folder = published();
     fs::copy(
         folder.path().join("train-annotations-bbox.csv"),
         folder.path().join("test-annotations-bbox.csv"),
     )
     .unwrap();
-    refused(folder.path(), OpenImagesLabels::AsGiven, "several parts");
+    refused(folder.path(), OpenImagesLabels::Plain, "several parts");
 }

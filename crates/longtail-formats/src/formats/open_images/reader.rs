@@ -24,7 +24,7 @@ pub(crate) fn read(path: &Path, options: &ReadOptions, extras: bool) -> Result<D
     };
     // Machines only propose.
     tables.image_labels.retain(|label| label.confidence == 0.0 || label.confidence == 1.0);
-    if options.labels != OpenImagesLabels::AsGiven {
+    if options.labels != OpenImagesLabels::Plain {
         let missing = "there is no class tree (a name with `hierarchy`, ending in .json) beside it; expanded and leaf labels need it";
         let file =
             files.hierarchy.as_deref().ok_or_else(|| FormatError::unrecognised(&files.boxes, missing))?;

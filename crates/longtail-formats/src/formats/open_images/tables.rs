@@ -37,7 +37,7 @@ impl OpenImagesTables {
         hierarchy: &Hierarchy,
     ) -> Result<Self, FormatError> {
         match labels {
-            OpenImagesLabels::AsGiven => {}
+            OpenImagesLabels::Plain => {}
             OpenImagesLabels::Expanded => {
                 if !is_expanded(hierarchy, &self.boxes) {
                     self.boxes = expand_boxes(hierarchy, &self.boxes)?;

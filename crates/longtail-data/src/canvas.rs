@@ -1,7 +1,7 @@
 //! A sample on its way through the augmentations: each step moves pixels, boxes and the map from the original alike.
 
-use super::boxes::{BoxPolicy, refit};
 use crate::{
+    boxes::{BoxPolicy, refit},
     geometry::PixelMap,
     resample::{resize, window},
     sample::{RgbImage, Sample, Targets},
@@ -16,8 +16,25 @@ pub struct Canvas {
     pub map: PixelMap,
     /// Whether the image's classes are known only as far as its federated lists say (LVIS).
     pub federated: bool,
+    /// Width and height of the original.
+    original: [u32; 2],
     /// What width and height were divided by when the image was read.
     divisor: u32,
+}
+
+/// An image ready to join a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// Index in the data set.
+    pub index: usize,
+    /// Width and height of the original.
+    pub original: [u32; 2],
+    /// Pixels and targets.
+    pub sample: Sample,
+    /// From pixels of the original to those of `sample`.
+    pub map: PixelMap,
+    /// Whether `transform.horizontal_flip` mirrored it.
+    pub flipped: bool,
 }
 
 impl Canvas {
@@ -29,11 +46,17 @@ impl Canvas {
     /// A sample whose image was read with width and height divided by a power of two.
     pub fn reduced(sample: Sample, divisor: u32, federated: bool) -> Self {
         let scale = [1.0 / f64::from(divisor); 2];
-        Self { sample, map: PixelMap { scale, ..PixelMap::IDENTITY }, federated, divisor }
+        let original = [sample.image.width, sample.image.height].map(|side| side * divisor);
+        Self { sample, map: PixelMap { scale, ..PixelMap::IDENTITY }, federated, original, divisor }
     }
 
-    /// Width and height of the original; of the canvas, once an augmentation has changed them.
+    /// Width and height of the original, whatever was done since.
     pub fn original_size(&self) -> [u32; 2] {
+        self.original
+    }
+
+    /// Width and height so far, were the image not read in fewer pixels.
+    pub(crate) fn full_size(&self) -> [u32; 2] {
         self.size().map(|side| side * self.divisor)
     }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{error::DataError, sample::Targets};
+use crate::sample::Targets;
 use longtail_annotations::boxes::{area, intersection};
 
 /// What becomes of an object that a crop cuts through.
@@ -36,13 +36,13 @@ impl Default for BoxPolicy {
 }
 
 impl BoxPolicy {
-    pub(super) fn validate(&self) -> Result<(), String> {
+    pub(crate) fn validate(&self) -> Result<(), String> {
         share("boxes.min_visible", self.min_visible.into())
     }
 
     /// What becomes of a box in a window `width` × `height` whose corner is 0, 0.
     pub fn fate(&self, b: [f32; 4], width: f32, height: f32) -> Fate {
-        let Some(inside) = intersection(b, [0.0, 0.0, width, height]) else { return Fate::Gone };
+        let Some(inside) = intersection(&b, &[0.0, 0.0, width, height]) else { return Fate::Gone };
         if inside == b {
             Fate::Kept(b)
         } else if self.cut == Cut::Drop || area(&inside) < self.min_visible * area(&b) {
@@ -66,9 +66,9 @@ pub enum Fate {
     Gone,
 }
 
-/// Applies fates to all boxes; the first argument of `fate` is a box's place. Classes whose objects are all out of sight are verified
+/// Applies fates to all boxes; the first argument of `fate` is the index of a box. Classes whose objects are all out of sight are verified
 /// absent where classes are verified at all (`federated`), classes of which something is left without a box are not exhaustive.
-pub(super) fn refit(
+pub(crate) fn refit(
     targets: &mut Targets,
     federated: bool,
     mut fate: impl FnMut(usize, [f32; 4]) -> Fate,
@@ -84,8 +84,8 @@ pub(super) fn refit(
         })
         .collect();
     let mut gone = Vec::new();
-    for (place, (b, label)) in boxes.into_iter().zip(labels).enumerate() {
-        match fate(place, b) {
+    for (index, (b, label)) in boxes.into_iter().zip(labels).enumerate() {
+        match fate(index, b) {
             Fate::Kept(left) => {
                 targets.boxes.push(left);
                 targets.labels.push(label);
@@ -106,25 +106,17 @@ pub(super) fn refit(
 }
 
 /// Adds a label that is not yet there.
-pub(super) fn insert(labels: &mut Vec<u32>, label: u32) {
+pub(crate) fn insert(labels: &mut Vec<u32>, label: u32) {
     if !labels.contains(&label) {
         labels.push(label);
     }
 }
 
 /// Checks that a setting is in `0..=1`.
-pub(super) fn share(name: &str, value: f64) -> Result<(), String> {
+pub(crate) fn share(name: &str, value: f64) -> Result<(), String> {
     if (0.0..=1.0).contains(&value) {
         Ok(())
     } else {
         Err(format!("{name} is {value}; it must be between 0 and 1"))
-    }
-}
-
-/// The error of the `place`-th augmentation.
-pub(super) fn refused(place: usize, kind: &str, reason: &str) -> DataError {
-    DataError::Setting {
-        field: "transform.augmentations",
-        reason: format!("entry {place} ({kind}): {reason}"),
     }
 }
