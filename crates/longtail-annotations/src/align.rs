@@ -5,8 +5,8 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::annotation::{AnnotationSet, Category};
 
 impl AnnotationSet {
-    /// Gives the categories the ids that `others` have for the same names, where ids come from the order of names and
-    /// so differ between parts. Sets whose ids and names agree with `others` stay as they are.
+    /// Gives the categories the ids that `others` have for the same names, where ids come from the order of
+    /// names and so differ between parts. Sets whose ids and names agree with `others` stay as they are.
     pub fn align_categories(&mut self, others: &[Category]) {
         align(self, others);
     }

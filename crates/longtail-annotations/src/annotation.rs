@@ -1,7 +1,7 @@
 //! Annotation sets as their files say them.
 //!
-//! Nothing is repaired: a reader keeps what the file says, a check names what is wrong with it, and a data set for
-//! training refuses what it cannot use. Numbers stay `f64`, as the evaluators need them.
+//! Nothing is repaired: a reader keeps what the file says, a check names what is wrong with it, and a data
+//! set for training refuses what it cannot use. Numbers stay `f64`, as the evaluators need them.
 
 use std::path::PathBuf;
 

@@ -80,8 +80,8 @@ fn shared<T: Coordinate>(a: &[T; 4], b: &[T; 4]) -> [T; 4] {
     [a[0].larger(b[0]), a[1].larger(b[1]), a[2].smaller(b[2]), a[3].smaller(b[3])]
 }
 
-/// Overlap of a detection and a ground-truth box, x, y, width, height, as `pycocotools` has it: intersection over union,
-/// and for a crowd the share of the detection that lies in it.
+/// Overlap of a detection and a ground-truth box, x, y, width, height, as `pycocotools` has it: intersection
+/// over union, and for a crowd the share of the detection that lies in it.
 #[inline]
 pub fn overlap<T: Coordinate>(detection: &[T; 4], truth: &[T; 4], crowd: bool) -> T {
     let [dx, dy, dw, dh] = *detection;

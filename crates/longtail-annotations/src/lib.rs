@@ -1,6 +1,7 @@
 //! Annotation sets, and what every reader of them needs: labels, counts, groups and boxes.
 //!
-//! No file is read here and no pixel decoded: formats, training, evaluation and curation all stand on this crate.
+//! No file is read here and no pixel decoded: formats, training, evaluation and curation all stand on this
+//! crate.
 //!
 //! | module | purpose |
 //! | --- | --- |

@@ -1,9 +1,10 @@
-//! Copies of the photographs of a folder, changed in many ways: how many are found again, and which pairs are found
-//! besides.
+//! Copies of the photographs of a folder, changed in many ways: how many are found again, and which pairs are
+//! found besides.
 //!
 //! `cargo run --release -p longtail-data --example near_duplicates -- FOLDER`
 //!
-//! `--scale` instead of a folder: seconds of the search among many made-up pictures, one in fifty a copy of another.
+//! `--scale` instead of a folder: seconds of the search among many made-up pictures, one in fifty a copy of
+//! another.
 
 use std::{io::Cursor, path::PathBuf, time::Instant};
 

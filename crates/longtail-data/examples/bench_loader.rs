@@ -1,9 +1,13 @@
-//! Images a second and memory of the loader on a folder of photographs, one JSON line at each of the asked counts.
+//! Images a second and memory of the loader on a folder of photographs, one JSON line at each of the asked
+//! counts.
 //!
-//! `cargo run --release -p longtail-data --example bench_loader -- FOLDER --workers 2 --batch 8 --report 64,1000`
+//! `cargo run --release -p longtail-data --example bench_loader -- FOLDER --workers 2 --batch 8 --report
+//! 64,1000`
 //!
-//! Each image is decoded, scaled to 800 × 1333, mirrored half of the time, normalised and joined to a batch; images come again as often as
-//! the counts need. With `--recipe FILE`, a JSON file with a `transform` of a recipe, that is measured instead. The rate is that since the count before, so that the first one is the warm-up.
+//! Each image is decoded, scaled to 800 × 1333, mirrored half of the time, normalised and joined to a batch;
+//! images come again as often as the counts need. With `--recipe FILE`, a JSON file with a `transform` of a
+//! recipe, that is measured instead. The rate is that since the count before, so that the first one is the
+//! warm-up.
 
 use std::{
     hint::black_box,

@@ -5,8 +5,8 @@ use crate::{dataset::Dataset, draw::Draw};
 /// Batches between two kept states, so that any batch is found without walking from the beginning.
 const MARK_EVERY: u64 = 1024;
 
-/// Sorts the stream of images into batches of one kind. What waits for its batch at some point is a function of the stream
-/// alone.
+/// Sorts the stream of images into batches of one kind. What waits for its batch at some point is a function
+/// of the stream alone.
 #[derive(Debug, Clone)]
 pub(crate) struct AspectGroups {
     /// Whether each image is wider than high.

@@ -18,8 +18,8 @@ pub enum Cut {
     Drop,
 }
 
-/// Which boxes survive a crop. An object that is taken out while a part of it stays in sight leaves a region that is neither
-/// object nor background, as COCO's crowds.
+/// Which boxes survive a crop. An object that is taken out while a part of it stays in sight leaves a region
+/// that is neither object nor background, as COCO's crowds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct BoxPolicy {
@@ -66,8 +66,9 @@ pub enum Fate {
     Gone,
 }
 
-/// Applies fates to all boxes; the first argument of `fate` is the index of a box. Classes whose objects are all out of sight are verified
-/// absent where classes are verified at all (`federated`), classes of which something is left without a box are not exhaustive.
+/// Applies fates to all boxes; the first argument of `fate` is the index of a box. Classes whose objects are
+/// all out of sight are verified absent where classes are verified at all (`federated`), classes of which
+/// something is left without a box are not exhaustive.
 pub(crate) fn refit(
     targets: &mut Targets,
     federated: bool,

@@ -1,4 +1,5 @@
-//! A sample on its way through the augmentations: each step moves pixels, boxes and the map from the original alike.
+//! A sample on its way through the augmentations: each step moves pixels, boxes and the map from the original
+//! alike.
 
 use crate::{
     boxes::{BoxPolicy, refit},
@@ -78,7 +79,8 @@ impl Canvas {
         self.scale_and_crop([width, height], [0; 2], [width, height], &BoxPolicy::default());
     }
 
-    /// Scales to `scaled` and cuts out the window `size` with its corner at `corner`, without making the pixels outside.
+    /// Scales to `scaled` and cuts out the window `size` with its corner at `corner`, without making the
+    /// pixels outside.
     pub fn scale_and_crop(&mut self, scaled: [u32; 2], corner: [u32; 2], size: [u32; 2], policy: &BoxPolicy) {
         let before = self.size();
         let scale = [0, 1].map(|i| f64::from(scaled[i]) / f64::from(before[i]));

@@ -26,8 +26,8 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Joins annotations with their images. Boxes without area inside the image cannot be learnt and are dropped;
-    /// [`Self::dropped_boxes`] tells how many.
+    /// Joins annotations with their images. Boxes without area inside the image cannot be learnt and are
+    /// dropped; [`Self::dropped_boxes`] tells how many.
     ///
     /// # Errors
     /// If there is no image or class, an id is repeated or unknown, or a box is not finite.
@@ -148,8 +148,8 @@ impl Dataset {
         self.outlines.get(annotation.id)
     }
 
-    /// Whether the classes of an image are known only as far as its lists say (LVIS): a class that has no box and is not listed may be
-    /// there.
+    /// Whether the classes of an image are known only as far as its lists say (LVIS): a class that has no box
+    /// and is not listed may be there.
     pub fn is_federated(&self, index: usize) -> bool {
         self.set.images[index].neg_category_ids.is_some()
     }
@@ -175,8 +175,8 @@ impl Dataset {
         Ok(Sample { image_id: record.id, image, targets: self.targets(index) })
     }
 
-    /// The same in fewer pixels where those are faster to read, at least `least` along x and y; boxes are in pixels of
-    /// what was read. Also returns what width and height were divided by.
+    /// The same in fewer pixels where those are faster to read, at least `least` along x and y; boxes are in
+    /// pixels of what was read. Also returns what width and height were divided by.
     ///
     /// # Errors
     /// As [`Self::sample`].

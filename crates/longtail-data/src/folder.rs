@@ -16,7 +16,8 @@ use crate::{
 use longtail_annotations::ImageRecord;
 use longtail_formats::ImageFiles;
 
-/// Most pixels of an image unless told otherwise: 400 MB as RGB. A file of a few kilobytes can claim thousands of times that.
+/// Most pixels of an image unless told otherwise: 400 MB as RGB. A file of a few kilobytes can claim
+/// thousands of times that.
 pub const MAX_PIXELS: u64 = 1 << 27;
 /// Most bytes of a file for each pixel that it may have: 16-bit RGBA, not compressed.
 const BYTES_PER_PIXEL: u64 = 8;
@@ -40,8 +41,8 @@ impl ImageFolder {
         Self { max_pixels, ..self }
     }
 
-    /// Where an image lies: under its name, or, for names with folders (LVIS v1's `train2017/x.jpg`), without the
-    /// first ones. A name that leads out of the folder is taken without what leads out.
+    /// Where an image lies: under its name, or, for names with folders (LVIS v1's `train2017/x.jpg`), without
+    /// the first ones. A name that leads out of the folder is taken without what leads out.
     pub fn path(&self, file_name: &str) -> PathBuf {
         self.files.path(file_name)
     }
@@ -87,8 +88,8 @@ pub fn read_image(path: &Path) -> Result<RgbImage, DataError> {
     Ok(read_limited(path, MAX_PIXELS, 1)?.0)
 }
 
-/// Decodes an image of at most `max_pixels`; the header is checked before anything is decoded. A JPEG whose sides can be
-/// divided by `divisor` is decoded at that size. Also returns what the sides were divided by.
+/// Decodes an image of at most `max_pixels`; the header is checked before anything is decoded. A JPEG whose
+/// sides can be divided by `divisor` is decoded at that size. Also returns what the sides were divided by.
 fn read_limited(path: &Path, max_pixels: u64, divisor: u32) -> Result<(RgbImage, u32), DataError> {
     let broken = |reason: String| DataError::Decode { path: path.to_owned(), reason };
     let decode = |error: ImageError| match error {
@@ -141,8 +142,9 @@ fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, DataError> {
     Ok(bytes)
 }
 
-/// Whether a JPEG ends inside its last scan; the decoder would fill what is missing with grey. In a scan's data 0xFF
-/// is followed by 0x00 or a restart marker, so the end-of-image marker cannot occur there by chance.
+/// Whether a JPEG ends inside its last scan; the decoder would fill what is missing with grey. In a scan's
+/// data 0xFF is followed by 0x00 or a restart marker, so the end-of-image marker cannot occur there by
+/// chance.
 fn is_cut_short(jpeg: &[u8]) -> bool {
     let last = |marker: [u8; 2]| jpeg.windows(2).rposition(|pair| pair == marker);
     let (start_of_scan, end_of_image) = (last([0xFF, 0xDA]), last([0xFF, 0xD9]));

@@ -1,7 +1,7 @@
 //! The map from an image's pixels to those of its transformed copy.
 
-/// Where a point of the original image lies in the transformed one: `scale · x + offset`, along x and y. The scale is negative
-/// along a mirrored axis.
+/// Where a point of the original image lies in the transformed one: `scale · x + offset`, along x and y. The
+/// scale is negative along a mirrored axis.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PixelMap {
     /// Transformed pixels an original pixel, along x and y.

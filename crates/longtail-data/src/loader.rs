@@ -18,8 +18,8 @@ use crate::{
 /// Batches that each worker holds ready.
 const AHEAD: usize = 2;
 
-/// An iterator over batches. Worker w of n makes batches w, w + n, w + 2n, …; they are taken in turn. A panic of a worker is
-/// an error of the batch that it was making, and never the end of the data.
+/// An iterator over batches. Worker w of n makes batches w, w + n, w + 2n, …; they are taken in turn. A panic
+/// of a worker is an error of the batch that it was making, and never the end of the data.
 pub struct Loader {
     workers: Vec<Worker>,
     next: usize,

@@ -88,7 +88,8 @@ pub struct Outlines {
 }
 
 impl Outlines {
-    /// The `segmentation` members of a data set of any format; an annotation without one, or with one that is no outline, has none.
+    /// The `segmentation` members of a data set of any format; an annotation without one, or with one that is
+    /// no outline, has none.
     pub fn of(document: &Document) -> Self {
         let outlines = document.set.annotations.iter().zip(&document.extras.annotations);
         outlines
@@ -144,8 +145,8 @@ impl Segmentation {
     }
 }
 
-/// The COCO API's text form of runs: five bits a character from 48 on, the sixth says that more follow, the fifth of the last is the sign;
-/// from the fourth run on the difference to the last but one is stored.
+/// The COCO API's text form of runs: five bits a character from 48 on, the sixth says that more follow, the
+/// fifth of the last is the sign; from the fourth run on the difference to the last but one is stored.
 fn decode_counts(text: &[u8]) -> Option<Vec<u32>> {
     let mut counts: Vec<i64> = Vec::new();
     let mut bytes = text.iter();

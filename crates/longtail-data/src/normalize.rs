@@ -7,7 +7,8 @@ use crate::sample::RgbImage;
 /// Pixels that are taken apart at once; their floats stay in the first cache.
 const CHUNK: usize = 512;
 
-/// Writes `(value − mean) / std` of every channel into its plane of `block`, 3 × height × width, and 0 into the rest of the planes.
+/// Writes `(value − mean) / std` of every channel into its plane of `block`, 3 × height × width, and 0 into
+/// the rest of the planes.
 ///
 /// # Panics
 /// If the image is larger than the planes.

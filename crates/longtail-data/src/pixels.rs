@@ -1,7 +1,7 @@
 //! The pixels of batches, in memory that is used again and again.
 //!
-//! A batch of eight images of 800 × 1333 takes 100 MB. Taking that from the system anew for every batch, and giving it back, costs more
-//! than decoding the images: each page is cleared first.
+//! A batch of eight images of 800 × 1333 takes 100 MB. Taking that from the system anew for every batch, and
+//! giving it back, costs more than decoding the images: each page is cleared first.
 
 use std::{
     ops::Deref,

@@ -16,22 +16,23 @@ pub enum Sampler {
     /// Every image once an epoch, in file order.
     Sequential,
     /// Repeat-factor sampling (Gupta et al., LVIS, CVPR 2019): an image comes `max over its classes of
-    /// max(1, √(threshold / f))` times an epoch, f the share of images that hold the class; fractions are rounded
-    /// up or down at random, anew each epoch.
+    /// max(1, √(threshold / f))` times an epoch, f the share of images that hold the class; fractions are
+    /// rounded up or down at random, anew each epoch.
     RepeatFactor {
         /// Share of images above which a class is not repeated; the paper's is 0.001.
         threshold: f64,
     },
-    /// Instance-aware repeat-factor sampling (Yaman et al., 2023, arXiv 2305.08069): as `repeat-factor` with f the
-    /// geometric mean of the class's shares of the images and of the boxes.
+    /// Instance-aware repeat-factor sampling (Yaman et al., 2023, arXiv 2305.08069): as `repeat-factor` with f
+    /// the geometric mean of the class's shares of the images and of the boxes.
     InstanceAwareRepeatFactor {
         /// Share above which a class is not repeated.
         threshold: f64,
     },
-    /// A class drawn uniformly, then one of its images, as many times as there are images. Images without a box never
-    /// come.
+    /// A class drawn uniformly, then one of its images, as many times as there are images. Images without a
+    /// box never come.
     ClassAware,
-    /// A box drawn uniformly, then its image, as many times as there are images: images with many boxes come often.
+    /// A box drawn uniformly, then its image, as many times as there are images: images with many boxes come
+    /// often.
     InstanceBalanced,
 }
 
@@ -46,7 +47,8 @@ enum Frequencies {
     ImageOfBox(Vec<u32>),
 }
 
-/// Batches by iteration: a stream of epochs cut into batches, so that no image is left over at an epoch's end.
+/// Batches by iteration: a stream of epochs cut into batches, so that no image is left over at an epoch's
+/// end.
 #[derive(Debug, Clone)]
 pub struct BatchPlan {
     sampler: Sampler,
@@ -66,8 +68,8 @@ impl BatchPlan {
     /// A plan over a data set.
     ///
     /// # Errors
-    /// If the batch is empty, the threshold of repeat-factor sampling is not above 0, or a sampler that draws classes or
-    /// boxes finds none.
+    /// If the batch is empty, the threshold of repeat-factor sampling is not above 0, or a sampler that draws
+    /// classes or boxes finds none.
     pub fn new(
         dataset: &Dataset,
         sampler: &Sampler,
@@ -124,8 +126,9 @@ impl BatchPlan {
         Ok(Self { sampler, frequencies, images, batch_size, seed, starts, current, groups })
     }
 
-    /// Batches of landscape images and batches of portrait images, so that little of a batch is padding. The stream of
-    /// images stays what it is; each joins the next batch of its kind, and none is left out at an epoch's end.
+    /// Batches of landscape images and batches of portrait images, so that little of a batch is padding. The
+    /// stream of images stays what it is; each joins the next batch of its kind, and none is left out at an
+    /// epoch's end.
     #[must_use]
     pub fn grouped_by_aspect(self, dataset: &Dataset) -> Self {
         Self { groups: Some(AspectGroups::new(dataset)), ..self }

@@ -1,4 +1,5 @@
-//! JPEGs at a half, a quarter or an eighth of their size: the lowest frequencies of each block give those without the rest.
+//! JPEGs at a half, a quarter or an eighth of their size: the lowest frequencies of each block give those
+//! without the rest.
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::{Decoder, PixelFormat};
@@ -11,8 +12,8 @@ pub(crate) fn divisor(size: [u32; 2], least: [u32; 2]) -> u32 {
     [8, 4, 2].into_iter().find(fits).unwrap_or(1)
 }
 
-/// Pixels as the file has them, not turned upright, with width and height divided by `divisor` (2, 4 or 8) without rest.
-/// `None` for what the other decoder has to read or to refuse.
+/// Pixels as the file has them, not turned upright, with width and height divided by `divisor` (2, 4 or 8)
+/// without rest. `None` for what the other decoder has to read or to refuse.
 pub(crate) fn decode(bytes: &[u8], divisor: u32) -> Option<DynamicImage> {
     let mut decoder = Decoder::new(bytes);
     decoder.read_info().ok()?;
@@ -47,7 +48,8 @@ mod tests {
         assert_eq!(divisor([2, 2], [0, 0]), 2);
     }
 
-    /// A pixel of the small picture is about the mean of those it stands for; not exactly, as frequencies are cut off.
+    /// A pixel of the small picture is about the mean of those it stands for; not exactly, as frequencies are
+    /// cut off.
     #[test]
     fn a_reduced_picture_is_the_mean_of_the_whole() {
         let picture = RgbImage::from_fn(160, 96, |x, y| {

@@ -11,8 +11,9 @@ pub trait ImageSource: Send + Sync {
     /// If the image is missing, cannot be decoded, or its size disagrees with the record.
     fn load(&self, record: &ImageRecord) -> Result<RgbImage, DataError>;
 
-    /// The same at a half, a quarter or an eighth of width and height, where that is faster, does not go below `least`
-    /// pixels along x and y, and divides both without rest. Also returns the divisor, 1 for the whole image.
+    /// The same at a half, a quarter or an eighth of width and height, where that is faster, does not go
+    /// below `least` pixels along x and y, and divides both without rest. Also returns the divisor, 1 for the
+    /// whole image.
     ///
     /// # Errors
     /// As [`Self::load`].

@@ -27,11 +27,12 @@ pub struct Transform {
     pub mean: [f32; 3],
     /// Standard deviation of red, green, blue in `0..=255`.
     pub std: [f32; 3],
-    /// JPEGs are decoded at a half, a quarter or an eighth of their size where that leaves at least so many times the pixels of
-    /// the target along each side, and nothing but `resize` sets the size; 0: never. Boxes are not touched by it.
+    /// JPEGs are decoded at a half, a quarter or an eighth of their size where that leaves at least so many
+    /// times the pixels of the target along each side, and nothing but `resize` sets the size; 0: never.
+    /// Boxes are not touched by it.
     pub scaled_decode: f64,
-    /// What else happens to training images, in this order, before `resize` and `horizontal_flip`. With one that sets the size
-    /// (`multi-scale`, `large-scale-jitter`), `resize` is for evaluation alone.
+    /// What else happens to training images, in this order, before `resize` and `horizontal_flip`. With one
+    /// that sets the size (`multi-scale`, `large-scale-jitter`), `resize` is for evaluation alone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(!skip_serializing_if)]
     pub augmentations: Vec<Augmentation>,

@@ -2,7 +2,8 @@
 
 use crate::purpose::StreamId;
 
-/// Key of the random draws of a step: the same key draws the same, on any number of threads and after a resume.
+/// Key of the random draws of a step: the same key draws the same, on any number of threads and after a
+/// resume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct DrawKey {
     /// Seed of the run or stage.
@@ -11,7 +12,8 @@ pub struct DrawKey {
     pub step: u64,
 }
 
-/// A 64-bit hash of a key, a purpose and an index, by the finaliser of SplitMix64 (Steele et al., OOPSLA 2014).
+/// A 64-bit hash of a key, a purpose and an index, by the finaliser of SplitMix64 (Steele et al., OOPSLA
+/// 2014).
 pub fn hash(key: DrawKey, purpose: impl Into<StreamId>, index: u64) -> u64 {
     let stream = purpose.into();
     debug_assert!(stream.is_hashed(), "the numbers of this purpose come from a generator");
@@ -51,8 +53,8 @@ pub fn unit(key: DrawKey, purpose: impl Into<StreamId>, index: u64) -> f64 {
     (hash(key, purpose, index) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Up to `count` indices without replacement, drawn one after the other with probability proportional to their weight;
-/// an index of weight 0 is never drawn. In ascending order.
+/// Up to `count` indices without replacement, drawn one after the other with probability proportional to
+/// their weight; an index of weight 0 is never drawn. In ascending order.
 ///
 /// By exponential keys (Efraimidis and Spirakis, 2006).
 pub fn weighted_without_replacement(

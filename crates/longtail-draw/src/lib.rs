@@ -1,8 +1,8 @@
 //! Random draws that are functions of a key and of a purpose.
 //!
-//! No generator is carried along and none is saved: what is drawn for an image, a step or a class depends on nothing
-//! but its key. So results do not depend on the number of threads, on the order of calls, or on where a run was
-//! resumed.
+//! No generator is carried along and none is saved: what is drawn for an image, a step or a class depends on
+//! nothing but its key. So results do not depend on the number of threads, on the order of calls, or on where
+//! a run was resumed.
 //!
 //! | module | purpose |
 //! | --- | --- |

@@ -1,9 +1,9 @@
 //! The one list of everything that is drawn.
 //!
-//! Each purpose owns a range of numbers, and a number of it is a [`StreamId`]. Purposes whose keys may be equal must
-//! not share a number: two of the same first number do not compile (they are discriminants of one enum), and neither
-//! do two whose ranges meet (a constant assertion below). The numbers are part of what a seed means: a changed number
-//! changes the results of every run.
+//! Each purpose owns a range of numbers, and a number of it is a [`StreamId`]. Purposes whose keys may be
+//! equal must not share a number: two of the same first number do not compile (they are discriminants of one
+//! enum), and neither do two whose ranges meet (a constant assertion below). The numbers are part of what a
+//! seed means: a changed number changes the results of every run.
 
 /// Who makes the keys of a purpose. Purposes of different generators may have the same number.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,8 @@ enum Keys {
 }
 
 impl Keys {
-    /// The upper bits of a discriminant, which are no part of the number: purposes with different ones never meet.
+    /// The upper bits of a discriminant, which are no part of the number: purposes with different ones never
+    /// meet.
     const fn tag(self) -> u64 {
         match self {
             Self::Loss | Self::Detector | Self::Bank => 0,
@@ -38,8 +39,8 @@ impl Keys {
         }
     }
 
-    /// Whether purposes of both may be drawn with one key. The keys of a stage through the detector are derived from
-    /// the run's seed; those of a bank are not.
+    /// Whether purposes of both may be drawn with one key. The keys of a stage through the detector are
+    /// derived from the run's seed; those of a bank are not.
     const fn may_equal(self, other: Self) -> bool {
         let apart = matches!((self, other), (Self::Detector, Self::Bank) | (Self::Bank, Self::Detector));
         self.tag() == other.tag() && !apart
@@ -67,8 +68,8 @@ impl Range {
         number >= self.first && number <= self.last() && (number - self.first).is_multiple_of(self.stride)
     }
 
-    /// Whether two ranges have a number in common. Exact if one of them is short; otherwise ranges count as apart if
-    /// one ends before the other begins, or if no two of their numbers leave the same remainder.
+    /// Whether two ranges have a number in common. Exact if one of them is short; otherwise ranges count as
+    /// apart if one ends before the other begins, or if no two of their numbers leave the same remainder.
     const fn meets(&self, other: &Self) -> bool {
         if self.last() < other.first || other.last() < self.first {
             return false;
@@ -244,8 +245,8 @@ impl Purpose {
         self.range().count
     }
 
-    /// The stream of foreground rows for occurrence `repeat` of a bank's image in an epoch. Occurrences 65,536 apart
-    /// share one.
+    /// The stream of foreground rows for occurrence `repeat` of a bank's image in an epoch. Occurrences
+    /// 65,536 apart share one.
     ///
     /// # Panics
     /// For image 2³⁴ and above.
@@ -253,8 +254,8 @@ impl Purpose {
         Self::BankForegroundRows.at((image << 16) | (repeat & 0xffff))
     }
 
-    /// The stream of background rows for occurrence `repeat` of a bank's image in an epoch. Occurrences 65,536 apart
-    /// share one.
+    /// The stream of background rows for occurrence `repeat` of a bank's image in an epoch. Occurrences
+    /// 65,536 apart share one.
     ///
     /// # Panics
     /// For image 2³⁴ and above.

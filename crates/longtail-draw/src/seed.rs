@@ -32,7 +32,8 @@ mod tests {
         assert_eq!(seen.len(), 3 * 7);
     }
 
-    /// The first outputs of the authors' `splitmix64.c` from state 1234567 (the values that the `rand` family tests).
+    /// The first outputs of the authors' `splitmix64.c` from state 1234567 (the values that the `rand` family
+    /// tests).
     #[test]
     fn numbers_are_those_of_the_reference() {
         let golden = 0x9E37_79B9_7F4A_7C15_u64;

@@ -1,4 +1,5 @@
-//! Draws every augmentation on a few scenes with their boxes, to be looked at by eye: objects pink, regions that are ignored yellow.
+//! Draws every augmentation on a few scenes with their boxes, to be looked at by eye: objects pink, regions
+//! that are ignored yellow.
 //!
 //! `cargo run --release -p longtail-emoji --example augmentation_sheet -- docs/images/augmentations.jpg`
 

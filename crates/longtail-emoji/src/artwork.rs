@@ -13,8 +13,8 @@ use twemoji_assets::svg::SvgTwemojiAsset;
 
 use crate::{classes::Emoji, error::EmojiError};
 
-/// Sides in pixels at which drawings are made: the smallest that is not below the size in the scene is used, so that
-/// nothing is enlarged or shrunk by more than about two.
+/// Sides in pixels at which drawings are made: the smallest that is not below the size in the scene is used,
+/// so that nothing is enlarged or shrunk by more than about two.
 const SIDES: [u32; 5] = [24, 48, 96, 192, 384];
 
 /// A square drawing, premultiplied red, green, blue, alpha in `0..=1`.

@@ -81,8 +81,9 @@ pub fn distractors() -> Result<Vec<&'static Emoji>, EmojiError> {
     Ok(tables()?.emoji.iter().filter(apart).collect())
 }
 
-/// The classes of a world, in the order of their labels. Counts are LVIS v1's own at equal steps of rank among those
-/// that fit the number of images; they are dealt so that look-alikes of a subgroup lie far apart in frequency.
+/// The classes of a world, in the order of their labels. Counts are LVIS v1's own at equal steps of rank
+/// among those that fit the number of images; they are dealt so that look-alikes of a subgroup lie far apart
+/// in frequency.
 ///
 /// # Errors
 /// If the world is too small for three frequency groups, or the embedded table is damaged.

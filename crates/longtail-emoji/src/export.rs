@@ -16,15 +16,17 @@ use crate::{
     world::{Progress, Split, World},
 };
 
-/// The folder inside the target in which everything is made, by its final name. The target may be a mounted volume,
-/// beside which nothing can be made.
+/// The folder inside the target in which everything is made, by its final name. The target may be a mounted
+/// volume, beside which nothing can be made.
 const MADE: &str = "world";
 
-/// Writes a world into a new or empty folder: everything, or nothing. What a killed export left there is removed.
+/// Writes a world into a new or empty folder: everything, or nothing. What a killed export left there is
+/// removed.
 ///
-/// In LVIS layout these are `train/`, `val/`, `lvis_train.json`, `lvis_val.json` and `lvis_val_exhaustive.json`. In Open
-/// Images layout they are `train/` and `validation/` with a table of boxes and one of image labels each, under the names of
-/// the published files, `class-descriptions-boxable.csv` and `bbox_labels_hierarchy.json`.
+/// In LVIS layout these are `train/`, `val/`, `lvis_train.json`, `lvis_val.json` and
+/// `lvis_val_exhaustive.json`. In Open Images layout they are `train/` and `validation/` with a table of
+/// boxes and one of image labels each, under the names of the published files,
+/// `class-descriptions-boxable.csv` and `bbox_labels_hierarchy.json`.
 ///
 /// # Errors
 /// If the folder holds something, or a file cannot be written.

@@ -1,8 +1,8 @@
 //! The embedded benchmark: scenes of emoji with the class counts of LVIS v1.
 //!
-//! Every scene is a function of (seed, size, classes, image size): the same bytes on every machine and for every
-//! number of threads. The scenes know the whole truth; annotations are made from it as LVIS or Open Images makes them, and
-//! the exhaustive truth is kept beside them.
+//! Every scene is a function of (seed, size, classes, image size): the same bytes on every machine and for
+//! every number of threads. The scenes know the whole truth; annotations are made from it as LVIS or Open
+//! Images makes them, and the exhaustive truth is kept beside them.
 //!
 //! | module | purpose |
 //! | --- | --- |

@@ -1,4 +1,5 @@
-//! A world as Open Images annotates: a tree of classes, boxes around groups, and classes verified present or absent.
+//! A world as Open Images annotates: a tree of classes, boxes around groups, and classes verified present or
+//! absent.
 //!
 //! | | |
 //! | --- | --- |
@@ -24,7 +25,8 @@ use crate::{
     world::{Split, World},
 };
 
-/// Objects from which on one box stands for a group; Open Images takes five, but a scene has at most four of a class.
+/// Objects from which on one box stands for a group; Open Images takes five, but a scene has at most four of
+/// a class.
 pub const GROUP_OF: usize = 3;
 
 /// What [`AnnotationSet`]s of a world are called in messages.
@@ -42,7 +44,8 @@ impl Emoji {
 }
 
 impl World {
-    /// Emoji with the ids that they have in every layout, then subgroups and groups in the order of their first emoji.
+    /// Emoji with the ids that they have in every layout, then subgroups and groups in the order of their
+    /// first emoji.
     pub fn open_images_classes(&self) -> Vec<OpenImagesClass> {
         let mut classes: Vec<OpenImagesClass> = Vec::new();
         for level in 0..3 {
@@ -88,8 +91,8 @@ impl World {
         format!("{}_{:06}", split.name(), index + 1)
     }
 
-    /// Tables of drawn images, as published: neither boxes nor labels are expanded. With `exhaustive` every class that is not
-    /// in an image is verified absent there, not only some.
+    /// Tables of drawn images, as published: neither boxes nor labels are expanded. With `exhaustive` every
+    /// class that is not in an image is verified absent there, not only some.
     pub fn open_images_tables(
         &self,
         split: Split,
@@ -134,8 +137,8 @@ impl World {
         OpenImagesTables { boxes, image_labels, classes: Some(self.open_images_classes()) }
     }
 
-    /// The tables as a set: boxes around groups are crowds, as in [`longtail_formats::formats`]. Images have the ids that they
-    /// have in every layout.
+    /// The tables as a set: boxes around groups are crowds, as in [`longtail_formats::formats`]. Images have
+    /// the ids that they have in every layout.
     ///
     /// # Errors
     /// If the embedded table is damaged.
@@ -167,8 +170,8 @@ impl World {
     }
 }
 
-/// Label, corners and whether it is around a group, of every box of an image: objects back to front, a group in the place
-/// of its first.
+/// Label, corners and whether it is around a group, of every box of an image: objects back to front, a group
+/// in the place of its first.
 fn boxes_of(objects: &[Object]) -> Vec<(u32, [u32; 4], bool)> {
     // Smallest place of the objects that each is linked with, over any number of others.
     let mut group: Vec<usize> = (0..objects.len()).collect();

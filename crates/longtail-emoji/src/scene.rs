@@ -49,8 +49,8 @@ struct Item {
     appearance: Appearance,
 }
 
-/// Draws a scene with objects of `labels`. Layouts are drawn anew until every class is visible, so that image counts
-/// are the plan's.
+/// Draws a scene with objects of `labels`. Layouts are drawn anew until every class is visible, so that image
+/// counts are the plan's.
 ///
 /// # Errors
 /// If a drawing is missing.

@@ -57,8 +57,9 @@ pub struct World {
 pub struct Drawn {
     /// The images, for a [`longtail_data::Dataset`].
     pub images: Arc<dyn ImageSource>,
-    /// As LVIS annotates: about ten classes verified absent an image, some boxes left out and said so. Or as Open Images
-    /// does, with the labels that the settings choose; validation images with those that are scored.
+    /// As LVIS annotates: about ten classes verified absent an image, some boxes left out and said so. Or as
+    /// Open Images does, with the labels that the settings choose; validation images with those that are
+    /// scored.
     pub annotations: AnnotationSet,
     /// Every object, or in Open Images layout every box, and every other class absent.
     pub exhaustive: AnnotationSet,

@@ -34,7 +34,8 @@ pub fn write_file(
     write_file_with(path, |out| write(out).map_err(failed), failed)
 }
 
-/// Writes a file piece by piece, with errors of the caller's type: `failed` makes one of an input or output error.
+/// Writes a file piece by piece, with errors of the caller's type: `failed` makes one of an input or output
+/// error.
 ///
 /// ```
 /// # let home = tempfile::tempdir()?;

@@ -12,8 +12,8 @@ use crate::{
     temporary::{publish, sync_folder, temporary_path},
 };
 
-/// A folder that is made under a temporary name and moved to its place when it is complete. Dropped before that, it
-/// leaves nothing.
+/// A folder that is made under a temporary name and moved to its place when it is complete. Dropped before
+/// that, it leaves nothing.
 #[derive(Debug)]
 pub struct NewFolder {
     temporary: PathBuf,
@@ -51,8 +51,8 @@ impl NewFolder {
         Ok(path)
     }
 
-    /// Writes a file of the folder. Its bytes are left to the system: one sync for each of thousands of small files would
-    /// take minutes.
+    /// Writes a file of the folder. Its bytes are left to the system: one sync for each of thousands of small
+    /// files would take minutes.
     ///
     /// # Errors
     /// If it cannot be written.
@@ -76,8 +76,8 @@ impl NewFolder {
         publish(&self.temporary, &self.place).map_err(FileError::at("write", &self.place))
     }
 
-    /// Moves the files into a folder that may have others, each to the path that it has within this one: those in folders
-    /// first, so that lists that lie beside the folders come when what they list is there.
+    /// Moves the files into a folder that may have others, each to the path that it has within this one:
+    /// those in folders first, so that lists that lie beside the folders come when what they list is there.
     ///
     /// # Errors
     /// If one is there already (then none is moved), or one cannot be moved.

@@ -1,8 +1,8 @@
 //! Files and folders that are written whole, or not at all.
 //!
-//! What is written gets a temporary name beside its place, is synced and renamed, and its folder is synced too: a
-//! reader sees what was there before or what is there now, and never half of it. A write that fails removes what it
-//! made. A process that is killed leaves `NAME.PROCESS.partial` behind, and nothing else.
+//! What is written gets a temporary name beside its place, is synced and renamed, and its folder is synced
+//! too: a reader sees what was there before or what is there now, and never half of it. A write that fails
+//! removes what it made. A process that is killed leaves `NAME.PROCESS.partial` behind, and nothing else.
 //!
 //! | module | purpose |
 //! | --- | --- |

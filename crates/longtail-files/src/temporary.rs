@@ -12,8 +12,8 @@ use crate::error::FileError;
 /// What a temporary name ends with.
 const ENDING: &str = ".partial";
 
-/// Where a file or folder is made before it is complete: beside its place, since a rename cannot cross file systems, and
-/// under a name that neither another file of the folder nor another process writes to.
+/// Where a file or folder is made before it is complete: beside its place, since a rename cannot cross file
+/// systems, and under a name that neither another file of the folder nor another process writes to.
 pub fn temporary_path(path: &Path) -> PathBuf {
     let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
     name.push(format!(".{}{ENDING}", process::id()));
@@ -27,8 +27,8 @@ pub fn final_name(name: &str) -> Option<&str> {
     (is_number && !name.is_empty()).then_some(name)
 }
 
-/// Removes what killed processes left of files and folders that were being written into `folder`. `ours` tells by the
-/// final name; nobody else may be writing them.
+/// Removes what killed processes left of files and folders that were being written into `folder`. `ours`
+/// tells by the final name; nobody else may be writing them.
 ///
 /// # Errors
 /// If the folder cannot be read or a leftover cannot be removed.
@@ -44,8 +44,8 @@ pub fn remove_leftovers(folder: &Path, ours: impl Fn(&str) -> bool) -> Result<()
     Ok(())
 }
 
-/// Moves what is complete to its place and writes the folder that holds it, so that the new name outlasts a loss of
-/// power.
+/// Moves what is complete to its place and writes the folder that holds it, so that the new name outlasts a
+/// loss of power.
 pub(crate) fn publish(temporary: &Path, path: &Path) -> io::Result<()> {
     fs::rename(temporary, path)?;
     sync_folder(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
@@ -55,7 +55,8 @@ pub(crate) fn publish(temporary: &Path, path: &Path) -> io::Result<()> {
 #[cfg(unix)]
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     match fs::File::open(folder).and_then(|folder| folder.sync_all()) {
-        // Some file systems cannot sync a folder, and a folder may be writable but not readable. The file is whole.
+        // Some file systems cannot sync a folder, and a folder may be writable but not readable. The file is
+        // whole.
         Err(error)
             if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::PermissionDenied) =>
         {

@@ -1,7 +1,8 @@
 //! Everything that is wrong with a data set, found in one pass, and what can be repaired without asking.
 //!
-//! Pixels are looked at as training looks at them, with [`read_image`](longtail_data::read_image): upright, an EXIF orientation
-//! applied. Boxes are therefore taken to lie on the upright image, and width and height to be its.
+//! Pixels are looked at as training looks at them, with [`read_image`](longtail_data::read_image): upright,
+//! an EXIF orientation applied. Boxes are therefore taken to lie on the upright image, and width and height
+//! to be its.
 
 mod against;
 mod files;
@@ -63,8 +64,8 @@ impl CheckOptions<'_> {
 pub struct Checked {
     /// Findings, errors first.
     pub findings: Vec<Finding>,
-    /// Width and height in pixels of images whose record says otherwise, by image id; without those whose boxes would
-    /// have to change too.
+    /// Width and height in pixels of images whose record says otherwise, by image id; without those whose
+    /// boxes would have to change too.
     pub sizes: BTreeMap<i64, [u32; 2]>,
 }
 

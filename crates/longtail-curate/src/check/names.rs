@@ -61,7 +61,8 @@ const IRREGULAR: [(&str, &str); 10] = [
     ("leaves", "leaf"),
 ];
 
-/// A plain name whose last word is brought to the singular, as far as a rule goes. Only good for comparing names.
+/// A plain name whose last word is brought to the singular, as far as a rule goes. Only good for comparing
+/// names.
 fn singular(name: &str) -> String {
     let (before, word) = name.rsplit_once(' ').map_or(("", name), |(before, word)| (before, word));
     let ends = |endings: &[&str]| endings.iter().any(|ending| word.ends_with(ending));

@@ -29,8 +29,8 @@ pub struct Filter {
     pub no_crowd: bool,
     /// No images without boxes, before or after.
     pub no_empty_images: bool,
-    /// Boxes that are too small, large or long become crowd boxes, which are neither trained on nor scored, instead
-    /// of disappearing: their objects are still in the image.
+    /// Boxes that are too small, large or long become crowd boxes, which are neither trained on nor scored,
+    /// instead of disappearing: their objects are still in the image.
     pub as_crowd: bool,
 }
 
@@ -47,7 +47,8 @@ pub struct FilterReport {
     pub boxes_by_reason: Losses,
 }
 
-/// Filters a set. In LVIS layout, a class that loses boxes in an image is no longer exhaustively annotated there.
+/// Filters a set. In LVIS layout, a class that loses boxes in an image is no longer exhaustively annotated
+/// there.
 ///
 /// # Errors
 /// If a class is not known, or a bound is no number above 0.

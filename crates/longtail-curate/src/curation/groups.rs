@@ -86,8 +86,8 @@ impl Groups {
         Ok(groups)
     }
 
-    /// Images that look the same or nearly, by their pixels: see [`crate::similarity`]. `progress` is called after each
-    /// image.
+    /// Images that look the same or nearly, by their pixels: see [`crate::similarity`]. `progress` is called
+    /// after each image.
     ///
     /// # Errors
     /// If an image cannot be found or read: it could be a copy of any other.

@@ -82,7 +82,8 @@ impl Ids {
 /// Joins sets, each with a name for messages and folders. Classes are the same where their names are.
 ///
 /// # Errors
-/// If two images have one name and that is refused, joined images differ in size, or a set has two classes of one name.
+/// If two images have one name and that is refused, joined images differ in size, or a set has two classes of
+/// one name.
 pub fn merge(
     inputs: Vec<(String, Document)>,
     options: MergeOptions,

@@ -66,7 +66,8 @@ fn keep_categories(document: &mut Document, ids: &FxHashSet<i64>) {
     }
 }
 
-/// How often each class occurs in each image: label and number of its boxes, by the image's place. Crowds do not count.
+/// How often each class occurs in each image: label and number of its boxes, by the image's place. Crowds do
+/// not count.
 fn classes_of_images(document: &Document, labels: &LabelMap) -> Vec<Vec<(usize, u64)>> {
     let of_image = document.annotations_by_image();
     let count = |places: &Vec<usize>| {

@@ -1,5 +1,5 @@
-//! Parts of a set with every class in its share: iterative stratification (Sechidis, Tsoumakas and Vlahavas, ECML PKDD
-//! 2011) over groups of images, rarest class first.
+//! Parts of a set with every class in its share: iterative stratification (Sechidis, Tsoumakas and Vlahavas,
+//! ECML PKDD 2011) over groups of images, rarest class first.
 
 use std::collections::BTreeSet;
 

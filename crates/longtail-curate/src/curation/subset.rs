@@ -1,9 +1,10 @@
 //! Fewer images, so that class counts come out as asked: a tail of choice for any set.
 //!
-//! Boxes are never taken from an image that stays, since their objects would still be seen in it. Images are taken
-//! out one at a time, each time the one that brings the counts closest to what was asked, and put back where that
-//! helps. The distance is the sum over classes of `|count - asked| / asked`. Taking an image out helps the less the
-//! fewer are left, so that a queue of what each would have helped earlier finds the best without trying all.
+//! Boxes are never taken from an image that stays, since their objects would still be seen in it. Images are
+//! taken out one at a time, each time the one that brings the counts closest to what was asked, and put back
+//! where that helps. The distance is the sum over classes of `|count - asked| / asked`. Taking an image out
+//! helps the less the fewer are left, so that a queue of what each would have helped earlier finds the best
+//! without trying all.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
@@ -276,8 +277,8 @@ impl<'a> Thinning<'a> {
         self.kept
     }
 
-    /// Takes images out (`kept` is set) or puts them back, as long as one gains more than `least`, and `most` times
-    /// at most.
+    /// Takes images out (`kept` is set) or puts them back, as long as one gains more than `least`, and `most`
+    /// times at most.
     fn change(&mut self, kept: bool, least: f64, most: usize) -> usize {
         let sign = if kept { -1.0 } else { 1.0 };
         let mut queue: BinaryHeap<Candidate> = (0..self.classes.len())

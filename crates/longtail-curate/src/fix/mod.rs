@@ -1,8 +1,8 @@
 //! Repairs of an annotation file that are right whatever the file is for.
 //!
-//! The repaired file is written beside nothing else: every entry that is not repaired keeps its bytes, and of one that
-//! is, segmentation and whatever else is not repaired do too. What was written is read again and held against what was
-//! meant before it gets its name.
+//! The repaired file is written beside nothing else: every entry that is not repaired keeps its bytes, and of
+//! one that is, segmentation and whatever else is not repaired do too. What was written is read again and
+//! held against what was meant before it gets its name.
 
 mod plan;
 mod text;
@@ -33,11 +33,12 @@ pub struct Change {
     pub action: String,
 }
 
-/// Writes a repaired copy of a COCO or LVIS file: annotations of unknown images or categories, boxes that are not finite,
-/// without area or outside of their image, and repetitions of a whole annotation are left out; boxes are clipped to
-/// their image; annotation ids that are repeated, or 0 in LVIS, are numbered anew; categories verified absent that have a
-/// box, are unknown or repeated leave their list; width and height become those of `sizes` (width and height by image
-/// id, as [`check`](crate::check::check()) measures them). Returns every change; without one nothing is written.
+/// Writes a repaired copy of a COCO or LVIS file: annotations of unknown images or categories, boxes that are
+/// not finite, without area or outside of their image, and repetitions of a whole annotation are left out;
+/// boxes are clipped to their image; annotation ids that are repeated, or 0 in LVIS, are numbered anew;
+/// categories verified absent that have a box, are unknown or repeated leave their list; width and height
+/// become those of `sizes` (width and height by image id, as [`check`](crate::check::check()) measures them).
+/// Returns every change; without one nothing is written.
 ///
 /// # Errors
 /// If `target` is `source`, or a file cannot be read or written.

@@ -12,8 +12,8 @@ use longtail_data::RgbImage;
 
 /// Side of the grey picture that crops are cut from.
 const PLANE: usize = 64;
-/// Parts of a picture that a copy of it may have lost, left, top, right, bottom: all sides, one side, two opposite ones, a
-/// corner. A crop between two of them is found by the nearer.
+/// Parts of a picture that a copy of it may have lost, left, top, right, bottom: all sides, one side, two
+/// opposite ones, a corner. A crop between two of them is found by the nearer.
 const CROPS: [[f32; 4]; 25] = {
     let (a, b) = (0.06, 0.12);
     [
@@ -76,8 +76,8 @@ impl Fingerprint {
         Self { pixels: exact.digest128(), hash: views[0], views, thumbnail }
     }
 
-    /// How alike a view of this picture and the other one are: the correlation of their grey pixels, -1 to 1. Of
-    /// pictures that show nothing: 1 if they are equally bright, else 0.
+    /// How alike a view of this picture and the other one are: the correlation of their grey pixels, -1 to 1.
+    /// Of pictures that show nothing: 1 if they are equally bright, else 0.
     pub(super) fn likeness(&self, view: usize, other: &Self) -> f32 {
         let grey =
             |thumbnail: &[u8]| -> Vec<f32> { thumbnail.iter().map(|&value| f32::from(value)).collect() };

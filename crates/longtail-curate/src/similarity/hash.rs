@@ -7,9 +7,9 @@ pub(super) const SIDE: usize = 32;
 /// Frequencies kept along each side.
 const KEPT: usize = 8;
 
-/// Signs of the 64 lowest frequencies of a picture: those of its cosine transform that are above their median. Pictures
-/// that look the same differ in a few bits, unrelated ones in about half (Zauner, *Implementation and Benchmarking of
-/// Perceptual Image Hash Functions*, 2010).
+/// Signs of the 64 lowest frequencies of a picture: those of its cosine transform that are above their
+/// median. Pictures that look the same differ in a few bits, unrelated ones in about half (Zauner,
+/// *Implementation and Benchmarking of Perceptual Image Hash Functions*, 2010).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PerceptualHash(pub u64);
 

@@ -1,10 +1,10 @@
 //! Near-duplicates among many pictures.
 //!
-//! Hashes are kept in three tables by 21 or 22 of their bits each. Two hashes that differ in at most 8 bits differ in at
-//! most 2 within one of the three parts, so that looking at the 232 or 254 neighbours of each part finds every such pair
-//! (multi-index hashing: Norouzi, Punjani and Fleet, CVPR 2012). Nearly all of these places are empty: work grows with the
-//! number of pictures, and with its square only by 1 in 3,000 of what comparing all with a view would take. What is found
-//! is compared by its small grey pictures.
+//! Hashes are kept in three tables by 21 or 22 of their bits each. Two hashes that differ in at most 8 bits
+//! differ in at most 2 within one of the three parts, so that looking at the 232 or 254 neighbours of each
+//! part finds every such pair (multi-index hashing: Norouzi, Punjani and Fleet, CVPR 2012). Nearly all of
+//! these places are empty: work grows with the number of pictures, and with its square only by 1 in 3,000 of
+//! what comparing all with a view would take. What is found is compared by its small grey pictures.
 
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
@@ -18,7 +18,8 @@ use super::{
 const RADIUS: u32 = 8;
 /// Least correlation of grey pixels of a picture and its copy.
 const LEAST_LIKENESS: f32 = 0.92;
-/// Pictures of one hash that others are compared with. Many more have the same hash only where there is nothing to see.
+/// Pictures of one hash that others are compared with. Many more have the same hash only where there is
+/// nothing to see.
 const SPEAKERS: usize = 16;
 const PARTS: usize = 3;
 /// Bits of each part.
@@ -42,9 +43,9 @@ pub struct NearPair {
     pub likeness: Likeness,
 }
 
-/// Pairs that connect every group of near-duplicates: of a group of n at most n - 1 pairs. Found are copies in another
-/// size or quality, mirrored, and most crops that lost up to 12 % at a corner, on one side, on two opposite ones or on
-/// all; uneven crops are often missed.
+/// Pairs that connect every group of near-duplicates: of a group of n at most n - 1 pairs. Found are copies
+/// in another size or quality, mirrored, and most crops that lost up to 12 % at a corner, on one side, on two
+/// opposite ones or on all; uneven crops are often missed.
 ///
 /// The result does not depend on the number of threads.
 pub fn near_duplicates(pictures: &[Fingerprint]) -> Vec<NearPair> {
@@ -123,7 +124,8 @@ pub fn near_duplicates(pictures: &[Fingerprint]) -> Vec<NearPair> {
     pairs
 }
 
-/// For each picture the first place of its group of near-duplicates: its own where it is like no other before it.
+/// For each picture the first place of its group of near-duplicates: its own where it is like no other before
+/// it.
 pub fn groups(pictures: &[Fingerprint]) -> Vec<usize> {
     groups_of(pictures.len(), &near_duplicates(pictures))
 }

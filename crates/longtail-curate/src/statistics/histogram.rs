@@ -5,8 +5,8 @@ use serde::Serialize;
 /// Values counted in bins, with their quantiles.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Histogram {
-    /// Where bins start, and the end of the last: one more than bins. A value on an edge is in the bin that starts there;
-    /// values beyond the ends are in the end bins.
+    /// Where bins start, and the end of the last: one more than bins. A value on an edge is in the bin that
+    /// starts there; values beyond the ends are in the end bins.
     pub edges: Vec<f64>,
     /// Values in each bin.
     pub counts: Vec<u64>,

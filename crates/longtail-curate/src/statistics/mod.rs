@@ -54,8 +54,8 @@ pub struct Shares {
     pub negatives: u64,
     /// Classes not exhaustively annotated, over all images.
     pub not_exhaustive: u64,
-    /// Pairs of image and class of which it is known whether the class is there, by a box or a list, of all pairs. 1 for a
-    /// set that is annotated in full (COCO).
+    /// Pairs of image and class of which it is known whether the class is there, by a box or a list, of all
+    /// pairs. 1 for a set that is annotated in full (COCO).
     pub verified_pairs: f64,
 }
 
@@ -232,7 +232,8 @@ fn shares(set: &AnnotationSet, labels: &LabelMap, classes: &FxHashMap<i64, Vec<u
     }
 }
 
-/// Gini coefficient `Σ (2i - n - 1) x_i / (n Σ x)` of values in ascending order; 0 if there is nothing to share.
+/// Gini coefficient `Σ (2i - n - 1) x_i / (n Σ x)` of values in ascending order; 0 if there is nothing to
+/// share.
 fn gini(values: &[u64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();

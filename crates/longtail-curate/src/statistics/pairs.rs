@@ -19,8 +19,8 @@ pub struct ClassPair {
     pub classes: [String; 2],
     /// Images that hold both.
     pub images: u64,
-    /// How many times more often than if they came independently: images with both × all images / (images with one ×
-    /// images with the other).
+    /// How many times more often than if they came independently: images with both × all images / (images
+    /// with one × images with the other).
     pub lift: f64,
 }
 

@@ -1,5 +1,5 @@
-//! Copies of pictures are found however they were made, different pictures are not taken for copies, and `check` tells
-//! both, within a set and across two.
+//! Copies of pictures are found however they were made, different pictures are not taken for copies, and
+//! `check` tells both, within a set and across two.
 
 use std::{io::Cursor, path::Path};
 

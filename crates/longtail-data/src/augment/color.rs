@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{boxes::share, sample::RgbImage};
 
-/// Changes of brightness, contrast, saturation and hue by random amounts in random order, with the formulas of torchvision's `ColorJitter`.
-/// Between the changes values are not rounded.
+/// Changes of brightness, contrast, saturation and hue by random amounts in random order, with the formulas
+/// of torchvision's `ColorJitter`. Between the changes values are not rounded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ColorJitter {

@@ -31,16 +31,17 @@ pub enum Shape {
 
 /// Copies one object, and perhaps others of the same image, to random places.
 ///
-/// The first object is drawn by class from the whole data set ([`PastePool`]), so that rare classes can be preferred; with `rarity = 0` and
-/// `companions = 0.5` it is the published augmentation without the jitter of the pasted image's size, which `scale` replaces. Objects
-/// that are covered end where they are last seen; below `min_visible` they are taken out.
+/// The first object is drawn by class from the whole data set ([`PastePool`]), so that rare classes can be
+/// preferred; with `rarity = 0` and `companions = 0.5` it is the published augmentation without the jitter of
+/// the pasted image's size, which `scale` replaces. Objects that are covered end where they are last seen;
+/// below `min_visible` they are taken out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CopyPaste {
     /// How often.
     pub probability: f64,
-    /// A class with n boxes is drawn in proportion to n^(1 − rarity): 0 draws boxes alike, 1 classes alike, more prefers rare
-    /// classes.
+    /// A class with n boxes is drawn in proportion to n^(1 − rarity): 0 draws boxes alike, 1 classes alike,
+    /// more prefers rare classes.
     pub rarity: f64,
     /// How often each other object of the lending image comes along.
     pub companions: f64,
@@ -268,7 +269,8 @@ impl CopyPaste {
     }
 }
 
-/// A pasted box may show what its own image was not searched for: only what is verified in both stays verified.
+/// A pasted box may show what its own image was not searched for: only what is verified in both stays
+/// verified.
 fn limit(known: &mut Federated, lender: &Targets, lender_federated: bool) {
     let open = &lender.federated.not_exhaustive;
     known.verified_absent.retain(|label| {
@@ -309,8 +311,8 @@ fn cut(image: &RgbImage, [x, y, width, height]: [u32; 4]) -> RgbImage {
     RgbImage { width, height, pixels }
 }
 
-/// What is left of a box whose pixels are those of `owner`: where nothing hides an edge it stays as it is, else it ends with the last
-/// pixel seen.
+/// What is left of a box whose pixels are those of `owner`: where nothing hides an edge it stays as it is,
+/// else it ends with the last pixel seen.
 fn visible(b: [f32; 4], owner: u8, owners: &[u8], [width, height]: [u32; 2], least: f32) -> Fate {
     let (x1, y1) = (b[0].max(0.0) as u32, b[1].max(0.0) as u32);
     let (x2, y2) = ((b[2].ceil().max(0.0) as u32).min(width), (b[3].ceil().max(0.0) as u32).min(height));
@@ -333,7 +335,8 @@ fn visible(b: [f32; 4], owner: u8, owners: &[u8], [width, height]: [u32; 2], lea
     if hidden == 0 {
         return Fate::Kept(b);
     }
-    // An edge moves only as far as pixels that were hidden: those of a mask's empty corners belong to the box as annotated.
+    // An edge moves only as far as pixels that were hidden: those of a mask's empty corners belong to the box
+    // as annotated.
     let edge = |hidden_there: bool, seen: u32, own: f32| if hidden_there { seen as f32 } else { own };
     let any_hidden = |xs: std::ops::Range<u32>, ys: std::ops::Range<u32>| {
         ys.into_iter().any(|y| xs.clone().any(|x| owners[(y * width + x) as usize] > owner))

@@ -18,8 +18,8 @@ pub struct RandomCrop {
     pub probability: f64,
     /// Least and largest share of each side.
     pub size: [f64; 2],
-    /// Whether the window holds the centre of a box, drawn among all, so that crops are not empty. Images without boxes are cut
-    /// anywhere.
+    /// Whether the window holds the centre of a box, drawn among all, so that crops are not empty. Images
+    /// without boxes are cut anywhere.
     pub around_object: bool,
     /// What becomes of boxes that are cut.
     pub boxes: BoxPolicy,

@@ -1,7 +1,8 @@
-//! Augmentations of training images: a typed list in the recipe, applied in its order before `transform.resize`.
+//! Augmentations of training images: a typed list in the recipe, applied in its order before
+//! `transform.resize`.
 //!
-//! Every step moves pixels, boxes and the map from the original alike, and keeps what is known about classes true. Its random
-//! choices are functions of (seed, position in the stream of images, index in the list).
+//! Every step moves pixels, boxes and the map from the original alike, and keeps what is known about classes
+//! true. Its random choices are functions of (seed, position in the stream of images, index in the list).
 //!
 //! | module | purpose |
 //! | --- | --- |

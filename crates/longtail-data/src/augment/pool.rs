@@ -15,8 +15,8 @@ pub struct PastePool {
 }
 
 impl PastePool {
-    /// The boxes of a data set. A class with n boxes is drawn in proportion to n^(1 − rarity): with 0 all boxes are alike, with 1 all
-    /// classes, above that rare classes come most. `None` without boxes.
+    /// The boxes of a data set. A class with n boxes is drawn in proportion to n^(1 − rarity): with 0 all
+    /// boxes are alike, with 1 all classes, above that rare classes come most. `None` without boxes.
     pub fn new(dataset: &Dataset, rarity: f64) -> Option<Self> {
         let mut classes: Vec<Vec<(u32, u32)>> = vec![Vec::new(); dataset.labels().len()];
         for image in 0..dataset.len() {

@@ -48,9 +48,10 @@ impl MultiScale {
     }
 }
 
-/// Large-scale jitter (Du et al., arXiv 2107.00057; with copy-paste: Ghiasi et al., CVPR 2021): the image is scaled to fit a square of `size` and then by a factor
-/// drawn from `scale`; of what reaches out of the square a random window is kept. Takes the place of `transform.resize`. A smaller image
-/// is not padded to the square: a batch pads as far as its largest image needs, and the detector knows the padding.
+/// Large-scale jitter (Du et al., arXiv 2107.00057; with copy-paste: Ghiasi et al., CVPR 2021): the image is
+/// scaled to fit a square of `size` and then by a factor drawn from `scale`; of what reaches out of the
+/// square a random window is kept. Takes the place of `transform.resize`. A smaller image is not padded to
+/// the square: a batch pads as far as its largest image needs, and the detector knows the padding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LargeScaleJitter {

@@ -171,8 +171,8 @@ fn close(a: [f32; 4], b: [f32; 4], tolerance: f32) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
-    /// Flip, multi-scale, jitter and crops in a row: a box is its original mapped and cut, its area the original's times the map's
-    /// scale, and mapping back gives the original where nothing was cut.
+    /// Flip, multi-scale, jitter and crops in a row: a box is its original mapped and cut, its area the
+    /// original's times the map's scale, and mapping back gives the original where nothing was cut.
     #[test]
     fn boxes_are_exact_under_every_geometric_transform(
         index in 0_usize..12, position in 0_u64..10_000, seed in 0_u64..50, mask in 1_u8..63, drop in any::<bool>(),
@@ -462,7 +462,8 @@ fn a_masked_object_is_pasted_without_its_surroundings() {
 
 #[test]
 fn a_pasted_box_brings_its_content_and_takes_back_what_was_only_verified_in_one_image() {
-    // Class 1 fills the lender; class 2 lies in it. The lender was searched for class 3 alone, the target for 3, 4.
+    // Class 1 fills the lender; class 2 lies in it. The lender was searched for class 3 alone, the target for
+    // 3, 4.
     let mut lender = image(2, 20, 20);
     lender.neg_category_ids = Some(vec![3]);
     lender.not_exhaustive_category_ids = Some(vec![5]);

@@ -80,7 +80,8 @@ fn formats_grey_and_alpha_become_rgb() {
 
 #[test]
 fn a_cmyk_jpeg_becomes_rgb() {
-    // A 16 × 16 JPEG of pure magenta and yellow ink (red), made by Pillow: Image.new("CMYK", (16, 16), (0, 255, 255, 0)).
+    // A 16 × 16 JPEG of pure magenta and yellow ink (red), made by Pillow: Image.new("CMYK", (16, 16), (0,
+    // 255, 255, 0)).
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cmyk_red.jpg");
     let image = read_image(&path).unwrap();
     assert_eq!((image.width, image.height), (16, 16));
@@ -203,8 +204,8 @@ fn a_data_set_passes_the_error_of_its_image_on() {
     assert!(error.contains("no.jpg"), "{error}");
 }
 
-/// Upright and turned JPEGs decoded at a part of their size: the boxes of the batch have the bits of those that are decoded
-/// whole, the pixels nearly. A PNG, and a JPEG with an odd side, are read whole.
+/// Upright and turned JPEGs decoded at a part of their size: the boxes of the batch have the bits of those
+/// that are decoded whole, the pixels nearly. A PNG, and a JPEG with an odd side, are read whole.
 #[test]
 fn large_jpegs_are_decoded_small_and_boxes_do_not_move() {
     let folder = tempfile::tempdir().unwrap();

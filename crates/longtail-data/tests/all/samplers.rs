@@ -1,4 +1,5 @@
-//! How often each class comes under each sampler, against the sampler's formula worked out from the annotations.
+//! How often each class comes under each sampler, against the sampler's formula worked out from the
+//! annotations.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,7 +18,8 @@ impl ImageSource for Black {
 const IMAGES: usize = 300;
 const CLASSES: usize = 4;
 
-/// Boxes of each class in an image: class 0 nearly everywhere, 1 in a sixth with many boxes, 2 in five images, 3 in one.
+/// Boxes of each class in an image: class 0 nearly everywhere, 1 in a sixth with many boxes, 2 in five
+/// images, 3 in one.
 fn boxes(image: usize) -> [usize; CLASSES] {
     [
         usize::from(image % 10 != 3) * (1 + image % 2),
