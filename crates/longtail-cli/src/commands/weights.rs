@@ -4,7 +4,6 @@ use std::path::Path;
 
 use anyhow::{Context, ensure};
 use burn::tensor::Device;
-use longtail_annotations::AnnotationSet;
 use longtail_bank::{Class, ClassTable};
 use longtail_train::{
     Predictor,

@@ -8,7 +8,7 @@ use std::{
 
 use burn::tensor::{Device, Tensor};
 use longtail_bank::{Bank, BankError, BankWriter, Counts, FeatureLayer, Header, ImageRows, Part, View};
-use longtail_data::{Batch, BatchImage, DataError, Dataset, Transform, pixels::PixelPool, transform::Resize};
+use longtail_data::{Batch, BatchImage, DataError, Dataset, Resize, Transform, pixels::PixelPool};
 use longtail_detect::{FasterRcnn, ImageMeta, TestConfig};
 use longtail_draw::{DrawKey, Purpose, without_replacement};
 use longtail_run::{Event, Observer};
