@@ -8,7 +8,8 @@ use std::io::Write;
 use libfuzzer_sys::fuzz_target;
 use longtail_annotations::AnnotationSet;
 use longtail_curate::CheckOptions;
-use longtail_eval::{Protocol, evaluate};
+use longtail_eval::{Protocol, evaluate, reading::ground_truth::open_ground_truth};
+use longtail_formats::ReadOptions;
 
 fuzz_target!(|bytes: &[u8]| {
     // The first byte says how long the runs are.
@@ -23,5 +24,8 @@ fuzz_target!(|bytes: &[u8]| {
         for protocol in Protocol::ALL {
             let _ = evaluate(protocol, &set, &[]);
         }
+    }
+    if let Ok(set) = open_ground_truth(file.path(), &ReadOptions::default()) {
+        let _ = evaluate(Protocol::Coco, &set, &[]);
     }
 });

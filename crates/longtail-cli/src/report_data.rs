@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use longtail_annotations::{Annotation, FrequencyGroup};
 use longtail_bank::{Class, ClassTable};
-use longtail_eval::{Detection, Scoring, look_alikes, read_detections};
+use longtail_eval::{Detection, Metric, Scoring, confusions, metric, read_detections};
 use longtail_loss::{Background, LossConfig};
 use longtail_report::{
-    Cell, Curve, DrawnBox, Gallery, GalleryImage, LookAlikePair, Method, Panel, ReportData, TruthName, spread,
+    Cell, ConfusedPair, Curve, DrawnBox, Gallery, GalleryImage, Method, Panel, ReportData, TruthName, spread,
 };
 use longtail_run::{ClassifierResult, MetricsLog, Observer, Record, Results};
 use longtail_train::{Recipe, data::Validation};
@@ -16,7 +16,7 @@ use crate::draw::encode_png;
 
 /// Images in each gallery.
 const GALLERY: usize = 4;
-/// Pairs of look-alikes.
+/// Pairs of confused classes.
 const PAIRS: usize = 10;
 /// IoU from which a drawn box counts as right.
 const RIGHT_IOU: f64 = 0.5;
@@ -150,7 +150,7 @@ pub fn method(result: &ClassifierResult) -> Method {
 /// every class is verified in every image. Over several runs of one recipe: mean ± standard deviation of the change.
 pub fn remark(runs: &[Results]) -> Option<String> {
     let (from, to) = compared(&runs.first()?.classifiers)?;
-    let change = |truth: &str, metric: &str| {
+    let change = |truth: &str, metric: &Metric| {
         let of_run = |run: &Results| {
             let value = |place: usize| run.classifiers.get(place)?.reports.get(truth)?.metric(metric);
             Some(100.0 * (value(to)? - value(from)?))
@@ -164,22 +164,18 @@ pub fn remark(runs: &[Results]) -> Option<String> {
     };
     let names = &runs[0].classifiers;
     let challenge = names[to].reports.contains_key("open-images");
-    let (truth, metric, rules) = match challenge {
-        true => ("open-images", "mAP50", "by the rules of the Open Images challenge"),
-        false => ("lvis", "AP", "under the LVIS protocol"),
+    let (truth, headline, rules) = match challenge {
+        true => ("open-images", Metric::CHALLENGE_AP, "by the rules of the Open Images challenge"),
+        false => ("lvis", Metric::AP, "under the LVIS protocol"),
     };
-    let of_group = |truth: &str, group: &str| change(truth, &format!("{metric}{group}"));
+    let of_groups = |truth: &str| FrequencyGroup::ALL.map(|group| change(truth, &headline.of_group(group)));
+    let [rare, common, frequent] = FrequencyGroup::ALL.map(|group| headline.of_group(group));
+    let [r, c, f] = of_groups(truth);
     let mut sentence = format!(
-        "Against {}, {} changes {metric}r by {}, {metric}c by {} and {metric}f by {} points {rules}",
-        names[from].name,
-        names[to].name,
-        of_group(truth, "r")?,
-        of_group(truth, "c")?,
-        of_group(truth, "f")?
+        "Against {}, {} changes {rare} by {}, {common} by {} and {frequent} by {} points {rules}",
+        names[from].name, names[to].name, r?, c?, f?
     );
-    if let (Some(r), Some(c), Some(f)) =
-        (of_group("exhaustive", "r"), of_group("exhaustive", "c"), of_group("exhaustive", "f"))
-    {
+    if let [Some(r), Some(c), Some(f)] = of_groups("exhaustive") {
         sentence.push_str(&format!(
             "; under exhaustive truth, where a false positive of any class in any image counts, by {r}, {c} and {f}"
         ));
@@ -205,9 +201,10 @@ fn curves(records: &[Record], data: &mut ReportData) {
             }
             Record::Evaluation(evaluation) => {
                 let plot = format!("validation, stage {}, {}", evaluation.stage, evaluation.truth);
-                for metric in ["AP", "APr", "APc", "APf", "mAP50", "mAP50r", "mAP50c", "mAP50f"] {
-                    if let Some(value) = evaluation.metrics.get(metric).copied().flatten() {
-                        extend(&mut data.validation, &plot, metric, (evaluation.iteration as f64, value));
+                for metric in metric::headline(evaluation.metrics.keys()).with_groups() {
+                    if let Some(value) = evaluation.metrics.get(&metric).copied().flatten() {
+                        let point = (evaluation.iteration as f64, value);
+                        extend(&mut data.validation, &plot, &metric.to_string(), point);
                     }
                 }
             }
@@ -252,10 +249,10 @@ fn pictures_of(
         };
         // A class and those above it do claim each other's objects.
         let pairs = match last.scoring {
-            Scoring::Annotations(_) => look_alikes(truth, &found),
+            Scoring::Annotations(_) => confusions(truth, &found),
             Scoring::OpenImages => Vec::new(),
         };
-        data.look_alikes.extend(pairs.into_iter().take(PAIRS).map(|pair| LookAlikePair {
+        data.confusions.extend(pairs.into_iter().take(PAIRS).map(|pair| ConfusedPair {
             method: result.name.clone(),
             truth: named(pair.truth),
             claimed: named(pair.claimed),

@@ -1,5 +1,6 @@
-//! The evaluator alone, as a program of a few lines: `evaluate PROTOCOL TRUTH DETECTIONS` prints the report as JSON, and the
-//! seconds of each phase on standard error. `longtail eval` does the same and more; this one builds in a minute.
+//! The evaluator alone, as a program of a few lines: `evaluate PROTOCOL TRUTH DETECTIONS` prints the report
+//! as JSON, and the seconds of each phase on standard error. `longtail eval` does the same and more; this one
+//! builds in a minute.
 
 use std::{error::Error, path::Path, time::Instant};
 
@@ -22,7 +23,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let truth = GroundTruth::new(&longtail_formats::read_annotations(Path::new(truth))?)?;
     lap("read ground truth");
-    let (evaluation, _) = Evaluation::read(&truth, Path::new(detections), Settings::strict(protocol))?;
+    let evaluation = Evaluation::read(&truth, Path::new(detections), &Settings::strict(protocol))?;
     lap("read and match detections");
     eprint!("of that match {:.3} s, ", evaluation.matching().as_secs_f64());
     let report = evaluation.report(None);

@@ -1,11 +1,11 @@
 """Random cases for the evaluators, with the numbers that the reference implementations compute for them.
 
     python compare_references.py FOLDER [--seed 0] [--cases 40]
-    LONGTAIL_EVAL_FIXTURES=FOLDER cargo test -p longtail-eval --test references
+    LONGTAIL_EVAL_FIXTURES=FOLDER cargo test -p longtail-eval references
+    python compare_references.py crates/longtail-eval/tests/fixtures --refresh
 
-Needs PyPI `lvis` 0.5.3, `pycocotools` 2.0.11 and NumPy below 1.24 (1.23.5 made the fixtures of the repository).
-With a newer NumPy the larger case is left at few classes: from about NumPy 2.3 a sum of more than 8,192 values
-is taken in another order, which moves the last bit.
+Needs PyPI `lvis` 0.5.3, `pycocotools` 2.0.11 and NumPy 2 (2.4.6 made the numbers of the repository): NumPy 1 sums more
+than 8,192 values in another order, which moves the last bit. The last form computes the numbers of the fixtures anew.
 
 The cases are made to be awkward: tied scores and overlaps, scores of -0.0, whole-number scores, boxes on a coarse
 grid, areas exactly at the range ends and beyond the largest, ids of 0 and below, ids with gaps and out of order,
@@ -19,7 +19,7 @@ The folder holds one LVIS ground truth; thousands of cases come from several see
 
     for seed in $(seq 30); do
         python compare_references.py "$PWD/cases-$seed" --seed $seed --cases 100
-        LONGTAIL_EVAL_FIXTURES="$PWD/cases-$seed" cargo test -p longtail-eval --test references
+        LONGTAIL_EVAL_FIXTURES="$PWD/cases-$seed" cargo test -p longtail-eval references
     done
 """
 
@@ -51,7 +51,8 @@ try:
 except ImportError:
     hotcoco = None
 
-SUMS_IN_CHUNKS = tuple(int(part) for part in np.__version__.split(".")[:2]) < (2, 0)
+if int(np.__version__.split(".")[0]) < 2:
+    sys.exit(f"NumPy {np.__version__} sums in another order; install NumPy 2")
 COCO_NAMES = ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR@1", "AR@10", "AR@100", "ARs", "ARm", "ARl"]
 
 
@@ -239,6 +240,96 @@ def score_coco(truth, detections):
     return {"summary": summary, "per_category": per_category, "arrays": arrays}
 
 
+def random_parameters(rng, truth):
+    """Parameters that callers of `pycocotools` set, some of them at once."""
+    images = [image["id"] for image in truth["images"]]
+    categories = [category["id"] for category in truth["categories"]]
+    chosen = {}
+    if rng.random() < 0.5:
+        chosen["iou_thresholds"] = rng.choice([
+            [0.5], [0.75, 0.3], [0.0, 0.5, 1.0], [float(np.float32(0.55)), 0.95],
+            [float(t) for t in np.linspace(0.05, 0.95, 19)], [float(t) for t in np.linspace(0.0, 1.0, 41)],
+        ])
+    if rng.random() < 0.4:
+        chosen["recall_thresholds"] = rng.choice([
+            [0.0], [0.5], [0.0, 0.0, 0.25, 1.0], [float(t) for t in np.linspace(0, 1, 11)],
+            [float(np.float32(t)) for t in np.linspace(0, 1, 101)],
+        ])
+    if rng.random() < 0.4:
+        chosen["areas"] = rng.choice([
+            [["all", 0, 1e10]],
+            [["tiny", 0, 256], ["all", 0, 1e10], ["rest", 256, 1e10]],
+            [["all", 0, 1e10], ["very_tiny", 0, 64], ["tiny", 64, 256], ["small", 256, 1024], ["large", 1024, 1e10]],
+        ])
+    if rng.random() < 0.5:
+        chosen["max_detections"] = rng.choice([[100], [3], [1, 10, 500], [2, 1], [1, 2, 3, 5, 8]])
+    if rng.random() < 0.4:
+        chosen["images"] = rng.sample(images, rng.randint(1, len(images)))
+    if rng.random() < 0.4:
+        chosen["categories"] = rng.sample(categories, rng.randint(1, len(categories)))
+    if rng.random() < 0.4:
+        chosen["class_agnostic"] = True
+    return chosen
+
+
+def score_coco_with(truth, detections, chosen):
+    """What `pycocotools` says with such parameters: the arrays, and their means over the area range `all`."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth_api = COCO()
+        truth_api.dataset = json.loads(json.dumps(truth))
+        truth_api.createIndex()
+        evaluation = COCOeval(truth_api, truth_api.loadRes(json.loads(json.dumps(detections))), "bbox")
+        params = evaluation.params
+        params.iouThrs = np.array(chosen.get("iou_thresholds", params.iouThrs))
+        params.recThrs = np.array(chosen.get("recall_thresholds", params.recThrs))
+        if "areas" in chosen:
+            params.areaRngLbl = [name for name, _, _ in chosen["areas"]]
+            params.areaRng = [[least, most] for _, least, most in chosen["areas"]]
+        params.maxDets = list(chosen.get("max_detections", params.maxDets))
+        params.imgIds = list(chosen.get("images", params.imgIds))
+        params.catIds = list(chosen.get("categories", params.catIds))
+        params.useCats = 0 if chosen.get("class_agnostic") else 1
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision, recall = evaluation.eval["precision"], evaluation.eval["recall"]
+    whole = params.areaRngLbl.index("all")
+    caps = evaluation.params.maxDets
+    means = {"AP": mean(precision[:, :, :, whole, -1])}
+    means |= {f"AR@{cap}": mean(recall[:, :, whole, index]) for index, cap in enumerate(caps)}
+    arrays = {"precision": digest(precision), "recall": digest(recall), "scores": digest(evaluation.eval["scores"])}
+    return {"parameters": chosen, "shape": list(precision.shape), "means": means, "arrays": arrays}
+
+
+def refresh(folder):
+    """Computes the numbers of the fixtures anew from their files."""
+    def read(name):
+        return json.loads((folder / name).read_text())
+
+    def renew(case, scored):
+        case |= {key: scored[key] for key in case if key in scored}
+
+    def write(name, content):
+        (folder / name).write_text(json.dumps(content, separators=(",", ":")))
+
+    truth, cases = read("lvis/tiny_gt.json"), read("lvis/tiny_cases.json")
+    for case in cases.values():
+        renew(case, score_lvis(truth, case["detections"]))
+    write("lvis/tiny_cases.json", cases)
+    truth, cases = read("lvis/gt_val100_boxes.json"), read("lvis/expected_val100.json")
+    for case in cases.values():
+        renew(case, score_lvis(truth, read(f"lvis/{case['results_file']}"), max_dets=case["max_dets"]))
+    write("lvis/expected_val100.json", cases)
+    cases = read("coco/expected.json")
+    for case in cases.values():
+        truth, detections = read(f"coco/{case['gt']}"), read(f"coco/{case['dt']}")
+        scored = score_coco(truth, detections)
+        scored["per_category_AP"] = {name: values["AP"] for name, values in scored["per_category"].items()}
+        renew(case, scored)
+        rng = random.Random(len(detections))
+        case["variants"] = [score_coco_with(truth, detections, random_parameters(rng, truth)) for _ in range(12)]
+    write("coco/expected.json", cases)
+
+
 class Peer:
     """How often `hotcoco` has the bits of a reference."""
 
@@ -294,7 +385,11 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--cases", type=int, default=40, help="small cases of each protocol, at least 8")
+    parser.add_argument("--refresh", action="store_true", help="compute the numbers of the folder's files anew")
     options = parser.parse_args()
+    if options.refresh:
+        refresh(options.folder)
+        return
     rng = random.Random(options.seed)
     for name in ("lvis", "coco"):
         (options.folder / name).mkdir(parents=True, exist_ok=True)
@@ -302,7 +397,7 @@ def main():
     def write(name, content):
         (options.folder / name).write_text(json.dumps(content))
 
-    # Small LVIS cases, 8 classes at most: the sums are then the same in every NumPy.
+    # Small LVIS cases.
     truth = ground_truth(rng, images=7, classes=8, boxes=9, lvis=True, usual=options.seed % 2 == 1)
     cases, lvis_peer, coco_peer = {}, Peer("lvis"), Peer("pycocotools")
     for case in range(max(options.cases, 8)):
@@ -316,7 +411,7 @@ def main():
     write("lvis/tiny_cases.json", cases)
 
     # A larger one: long sums, and images over the cap.
-    truth = ground_truth(rng, images=30, classes=120 if SUMS_IN_CHUNKS else 8, boxes=30, lvis=True)
+    truth = ground_truth(rng, images=30, classes=120, boxes=30, lvis=True)
     cases = {}
     for per_image in (20, 330):
         detections = random_detections(rng, truth, per_image)
@@ -329,7 +424,7 @@ def main():
     cases = {}
     for case in range(max(options.cases, 8)):
         large = case % 8 == 0
-        classes = 60 if large and SUMS_IN_CHUNKS else rng.randint(1, 8)
+        classes = 60 if large else rng.randint(1, 8)
         truth = ground_truth(rng, images=20 if large else rng.randint(1, 6), classes=classes, boxes=8, lvis=False,
                              usual=case % 2 == 1)
         # One image and class of the small cases holds more than the cap of 100 now and then.
@@ -337,7 +432,8 @@ def main():
         names = {"gt": f"gt_{case}.json", "dt": f"dt_{case}.json"}
         write(f"coco/{names['gt']}", truth)
         write(f"coco/{names['dt']}", detections)
-        cases[f"random {case}"] = {**names, **score_coco(truth, detections)}
+        variants = [score_coco_with(truth, detections, random_parameters(rng, truth)) for _ in range(4)]
+        cases[f"random {case}"] = {**names, **score_coco(truth, detections), "variants": variants}
         coco_peer.compare(f"random {case}", truth, detections, cases[f"random {case}"]["summary"], lvis=False)
     write("coco/expected.json", cases)
     if hotcoco is not None:

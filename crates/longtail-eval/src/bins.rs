@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use longtail_annotations::{AnnotationSet, ClassCounts, FrequencyGroup, LabelMap};
 
-use crate::error::EvalError;
+use crate::{error::EvalError, metric::Subset};
 
 /// Training images of each class, by category id; crowd boxes do not count.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,12 +75,9 @@ impl ClassBins {
         self.bounds.partition_point(|&bound| bound < images)
     }
 
-    /// Such as `0-10`, `11-100`, `>100`, in training images.
-    pub fn name(&self, bin: usize) -> String {
+    /// A bin in the name of a metric, such as `[0-10]`, `[11-100]`, `[>100]`, in training images.
+    pub fn subset(&self, bin: usize) -> Subset {
         let least = if bin == 0 { 0 } else { self.bounds[bin - 1] + 1 };
-        match self.bounds.get(bin) {
-            Some(most) => format!("{least}-{most}"),
-            None => format!(">{}", self.bounds[bin - 1]),
-        }
+        Subset::Bin { least, most: self.bounds.get(bin).copied() }
     }
 }

@@ -1,26 +1,21 @@
 //! What can be wrong with the input of an evaluation.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::protocol::Protocol;
+use longtail_files::FileError;
+
+use crate::engine::annotations::protocol::{Protocol, UnknownProtocol};
 
 /// An error of reading or scoring detections: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvalError {
     /// A file cannot be read or written.
-    #[error("cannot {action} {path}: {source}")]
-    Io {
-        /// Read or write.
-        action: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// A detections file is no JSON list of detections.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A detections file is not a JSON list of detections.
     #[error(
-        "{path} is no list of detections: {reason}; \
+        "{path} is not a list of detections: {reason}; \
          expected [{{\"image_id\", \"category_id\", \"bbox\": [x, y, width, height], \"score\"}}, …]"
     )]
     Parse {
@@ -50,9 +45,9 @@ pub enum EvalError {
         /// Memory that was asked for.
         bytes: u64,
     },
-    /// A Parquet file is no table of detections.
+    /// A Parquet file is not a table of detections.
     #[error(
-        "{path} is no table of detections: {reason}; expected columns image_id, category_id, x, y, w, h, score"
+        "{path} is not a table of detections: {reason}; expected columns image_id, category_id, x, y, w, h, score"
     )]
     Table {
         /// The file.
@@ -66,7 +61,7 @@ pub enum EvalError {
     /// A detection cannot be scored.
     #[error("detection {index} (counted from 0): {reason}")]
     Detection {
-        /// Place in the list.
+        /// Index in the list.
         index: usize,
         /// What is wrong with which field.
         reason: String,
@@ -80,15 +75,21 @@ pub enum EvalError {
         reason: String,
     },
     /// A protocol name that does not exist.
-    #[error(
-        "`{name}` is no protocol; choose lvis, lvis-fixed, lvis-pooled or coco; `longtail eval` also knows open-images"
-    )]
-    UnknownProtocol {
-        /// The name.
-        name: String,
+    #[error(transparent)]
+    UnknownProtocol(#[from] UnknownProtocol),
+    /// A parameter of an evaluation that has no meaning, or that the protocol cannot honour.
+    #[error("{name}: {reason}")]
+    Parameter {
+        /// Which one.
+        name: &'static str,
+        /// Why, and what to give instead.
+        reason: String,
     },
-    /// A cap of detections an image where the protocol has none to choose.
-    #[error("the {protocol} protocol has its own cap of detections; only lvis takes another")]
+    /// A cap of detections where the protocol has none to choose.
+    #[error(
+        "the {protocol} protocol has its own cap of detections; lvis takes another an image, coco others an image and \
+         class"
+    )]
     CapHasNoMeaning {
         /// The protocol.
         protocol: Protocol,
@@ -101,7 +102,7 @@ pub enum EvalError {
         /// The protocol.
         protocol: Protocol,
     },
-    /// A file that is no part of an evaluation.
+    /// A file that is not a part of an evaluation.
     #[error("{path}: {reason}")]
     Partial {
         /// The file.
@@ -115,7 +116,7 @@ pub enum EvalError {
         /// Why.
         reason: String,
     },
-    /// A protocol whose metrics are no means over classes.
+    /// A protocol whose metrics are not means over classes.
     #[error("the {protocol} protocol cannot be resampled by class; compare with lvis, lvis-fixed or coco")]
     NoResampling {
         /// The protocol.
@@ -130,10 +131,17 @@ pub enum EvalError {
         /// As given.
         weight: f64,
     },
-    /// Bounds of bins that are no bounds.
+    /// Bounds of bins that do not ascend.
     #[error("bins {bounds:?} do not ascend; give largest image counts, such as 10,100,1000")]
     Bins {
         /// As given.
         bounds: Vec<u64>,
     },
+}
+
+impl EvalError {
+    /// What was tried with which file, and what the system says.
+    pub(crate) fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::File(FileError { action, path: path.to_owned(), source })
+    }
 }

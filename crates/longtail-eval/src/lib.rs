@@ -2,68 +2,92 @@
 //!
 //! | module | purpose |
 //! | --- | --- |
-//! | [`results`] | detections in the formats of other tools |
-//! | [`report`] | the result: metrics over the set and by class |
-//! | [`protocol`] | the choice of rules |
-//! | [`evaluation`] | detections matched once, and the report made from it; [`evaluate`] does both |
-//! | [`ground_truth`] | ground truth, checked and sorted |
-//! | [`detection`] | detections, one or millions |
-//! | `reading` | files of detections |
-//! | `streaming` | the same, matched while they are read |
-//! | `matching` | detections to ground truth, one image and class at a time |
-//! | `matches` | the same over all images: what takes part, with its outcome |
-//! | `accumulate` | precision and recall of a class over all images |
-//! | `metrics` | what each protocol lists |
-//! | [`arrays`] | the references' whole arrays |
+//! | [`engine`] | the two engines: COCO and LVIS, and Open Images |
+//! | [`scoring`] | the choice of rules, over both |
+//! | [`analysis`] | comparisons with intervals, errors, confusions, calibration, rescoring |
+//! | [`reading`] | files of detections, also in the formats of other tools |
+//! | [`report`], [`metric`] | the result, and the names and order of its numbers |
+//! | [`detection`] | a detection as files have it |
 //! | [`bins`] | classes by their training images |
-//! | [`comparison`], `bootstrap` | detectors against each other, with intervals from resampled images |
-//! | [`partial`] | evaluations split over machines |
-//! | `numerics` | thresholds and sums as the references compute them |
-//! | [`open_images`] | the Open Images challenge, with an engine of its own |
-//! | [`mod@calibration`] | how far scores are from the share of right detections |
-//! | [`mod@look_alikes`] | which classes claim each other's objects |
-//! | [`errors`] | what kinds of errors there are, and what each costs |
-//! | [`rescoring`] | scores changed after the fact, fitted on one half of the images and measured on the other |
 //! | [`error`] | what can be wrong with the input |
+//! | `numerics`, `order`, `checks` | sums as NumPy computes them, orders, checks of numbers and ids |
+//!
+//! ```
+//! use longtail_annotations::{Annotation, AnnotationSet, Category, ImageRecord, Layout};
+//! use longtail_eval::{Detection, Metric, Protocol, evaluate};
+//!
+//! let (image_id, category_id, bbox) = (7, 1, [20.0, 30.0, 50.0, 40.0]);
+//! let image = ImageRecord {
+//!     id: image_id,
+//!     file_name: "7.jpg".into(),
+//!     width: 640,
+//!     height: 480,
+//!     neg_category_ids: None,
+//!     not_exhaustive_category_ids: None,
+//! };
+//! let (iscrowd, ignore) = (false, false);
+//! let annotation = Annotation { id: 1, image_id, category_id, bbox, area: None, iscrowd, ignore };
+//! let truth = AnnotationSet {
+//!     path: None,
+//!     layout: Layout::Coco,
+//!     images: vec![image],
+//!     annotations: vec![annotation],
+//!     categories: vec![Category { id: category_id, name: "cat".into(), frequency: None }],
+//! };
+//! // A box that overlaps by 0.8, and one on the background with a lower score.
+//! let found = [
+//!     Detection { image_id, category_id, bbox: [20.0, 30.0, 40.0, 40.0], score: 0.9 },
+//!     Detection { image_id, category_id, bbox: [300.0, 200.0, 50.0, 40.0], score: 0.4 },
+//! ];
+//! let report = evaluate(Protocol::Coco, &truth, &found)?;
+//! // Right at the seven IoU thresholds from 0.5 to 0.8.
+//! assert!((report.metric(&Metric::AP).unwrap() - 0.7).abs() < 1e-9);
+//! # Ok::<(), longtail_eval::EvalError>(())
+//! ```
 
-mod accumulate;
-pub mod arrays;
+pub mod analysis;
 pub mod bins;
-mod bootstrap;
-pub mod calibration;
-pub mod comparison;
+mod checks;
 pub mod detection;
+pub mod engine;
 pub mod error;
-pub mod errors;
-pub mod evaluation;
-pub mod ground_truth;
-pub mod look_alikes;
-mod matches;
-mod matching;
-mod metrics;
+pub mod metric;
 mod numerics;
-pub mod open_images;
-pub mod partial;
-pub mod protocol;
-mod reading;
+mod order;
+pub mod reading;
 pub mod report;
-pub mod rescoring;
-pub mod results;
-mod streaming;
+pub mod scoring;
 
-pub use arrays::Arrays;
+pub use analysis::{
+    calibration::{Calibration, Reliability, calibration},
+    comparison::{Bootstrap, ClassDifference, Comparison, Difference, compare, compare_runs},
+    confusions::{Confusion, confusions},
+    errors::{ErrorKind, ErrorOptions, ErrorReport, error_analysis},
+};
 pub use bins::{ClassBins, ImageCounts};
-pub use calibration::{Calibration, Reliability, calibration};
-pub use comparison::{Bootstrap, ClassDifference, Comparison, Difference, compare, compare_runs};
-pub use detection::{Detection, Detections, Shard, write_detections};
+pub use detection::{Detection, write_detections};
+pub use engine::{
+    annotations::{
+        arrays::Arrays,
+        detections::{Detections, Shard},
+        evaluation::{Evaluation, evaluate},
+        ground_truth::{Chosen, GroundTruth},
+        parameters::{AreaRange, Parameters},
+        partial::Partial,
+        protocol::Protocol,
+        settings::{MaxDetections, Settings},
+        streaming::{Batch, StreamingEvaluation},
+    },
+    open_images::{
+        evaluation::OpenImagesEvaluation, predictions::OpenImagesPredictions, set::OpenImagesSet,
+        truth::OpenImagesTruth,
+    },
+};
 pub use error::EvalError;
-pub use errors::{ErrorKind, ErrorOptions, ErrorReport, error_analysis};
-pub use evaluation::{Evaluation, evaluate};
-pub use ground_truth::GroundTruth;
-pub use look_alikes::{LookAlike, look_alikes};
-pub use open_images::{OpenImagesEvaluation, OpenImagesPredictions, OpenImagesSet, OpenImagesTruth};
-pub use partial::Partial;
-pub use protocol::{MaxDetections, Protocol, Scoring, Settings};
-pub use reading::read_detections;
-pub use report::{CategoryResult, EvalReport, Metrics, SCHEMA_VERSION};
-pub use results::{ResultsFormat, expand_detections, read_results, write_results};
+pub use metric::{Metric, Metrics};
+pub use reading::{
+    formats::{ResultsFormat, expand_detections, read_results, write_results},
+    read_detections,
+};
+pub use report::{CategoryResult, DetectionCounts, EvalReport, SCHEMA_VERSION};
+pub use scoring::Scoring;

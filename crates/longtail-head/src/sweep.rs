@@ -6,7 +6,7 @@ use std::{
 };
 
 use longtail_bank::{Bank, BankError};
-use longtail_eval::EvalReport;
+use longtail_eval::{EvalReport, Metric};
 use longtail_run::{Event, Observer};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -177,7 +177,7 @@ fn finished(record: &Path, out: &Path, recipe: &HeadRecipe) -> Result<Option<Hea
 }
 
 /// The setting whose mean over seeds is best by a metric of the first truth, and the best of its seeds.
-pub fn best<'r>(results: &'r [HeadResult], metric: &str) -> Option<&'r HeadResult> {
+pub fn best<'r>(results: &'r [HeadResult], metric: &Metric) -> Option<&'r HeadResult> {
     let value = |result: &HeadResult| result.reports.first().and_then(|(_, report)| report.metric(metric));
     let mut means: Vec<(f64, &str)> = Vec::new();
     for of_setting in results.chunk_by(|a, b| a.setting == b.setting) {

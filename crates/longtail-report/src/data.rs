@@ -18,7 +18,7 @@ pub struct ReportData {
     pub methods: Vec<Method>,
     /// Training images of every class by category id.
     pub train_images: BTreeMap<i64, u64>,
-    /// Place in `methods` of the baseline and of the method that arrows lead to.
+    /// Indices in `methods` of the baseline and of the method that arrows lead to.
     pub compared: Option<(usize, usize)>,
     /// Loss terms over iterations.
     pub losses: Vec<Curve>,
@@ -29,7 +29,7 @@ pub struct ReportData {
     /// Validation images with boxes.
     pub galleries: Vec<Gallery>,
     /// The most confused pairs.
-    pub look_alikes: Vec<LookAlikePair>,
+    pub confusions: Vec<ConfusedPair>,
     /// Sentences under the table.
     pub remarks: Vec<String>,
 }
@@ -113,7 +113,7 @@ pub struct DrawnBox {
 
 /// A pair of classes of which one claims the other's objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LookAlikePair {
+pub struct ConfusedPair {
     /// Method that confuses them.
     pub method: String,
     /// True class, with its frequency letter and training images.

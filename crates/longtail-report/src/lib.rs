@@ -1,24 +1,37 @@
-//! Reports: tables in several formats, plots, and self-contained HTML pages. Reads evaluation results, and what it is given of a
-//! data set, only.
+//! Reports: tables in several formats, plots, and self-contained HTML pages.
 //!
 //! | module | purpose |
 //! | --- | --- |
-//! | [`data`] | what a report is made of |
+//! | [`scores`], [`analyses`], [`comparison`] | what `longtail eval` and `longtail compare` say |
+//! | [`data`] | what the report of a run is made of |
 //! | [`table`] | the metrics table as text cells, Markdown, CSV, JSON |
 //! | [`mod@aggregate`] | mean ± standard deviation over runs |
 //! | [`plots`] | the signature plot and training curves as SVG |
 //! | [`page`] | the HTML page |
 //! | [`dataset`] | the page about a data set |
+//! | `groups` | the frequency groups in words |
+//!
+//! ```
+//! use longtail_report::{ReportData, html};
+//!
+//! let data = ReportData { title: "recipe <1>".into(), ..ReportData::default() };
+//! assert!(html(&data)?.contains("<h1>recipe &#60;1&#62;</h1>"));
+//! # Ok::<(), longtail_report::ReportError>(())
+//! ```
 
 pub mod aggregate;
+pub mod analyses;
+pub mod comparison;
 pub mod data;
 pub mod dataset;
+mod groups;
 pub mod page;
 pub mod plots;
+pub mod scores;
 pub mod table;
 
 pub use aggregate::{aggregate, spread};
-pub use data::{Curve, DrawnBox, Gallery, GalleryImage, LookAlikePair, Method, Panel, ReportData, TruthName};
+pub use data::{ConfusedPair, Curve, DrawnBox, Gallery, GalleryImage, Method, Panel, ReportData, TruthName};
 pub use page::html;
 pub use table::{Cell, Table};
 
@@ -37,10 +50,16 @@ pub enum ReportError {
     /// The page cannot be rendered.
     #[error("cannot render the page: {0}")]
     Page(#[from] askama::Error),
+    /// A table cannot be written as CSV.
+    #[error("cannot write the table: {0}")]
+    Csv(#[from] csv::Error),
+    /// Detections cannot be scored.
+    #[error(transparent)]
+    Evaluation(#[from] longtail_eval::EvalError),
     /// Runs that were made in different ways cannot be averaged.
     #[error("run {run} {reason}; only runs of one recipe with different seeds can be averaged")]
     Mismatch {
-        /// Place of the run among those given, from 1.
+        /// Index of the run among those given, from 1.
         run: usize,
         /// What differs.
         reason: String,

@@ -2,19 +2,22 @@
 
 use askama::Template;
 use base64::{Engine, engine::general_purpose::STANDARD};
+use longtail_eval::Metric;
 
 use crate::{
     ReportError,
     data::{DrawnBox, Panel, ReportData},
+    groups::ranges,
     plots,
-    table::{Row, Table},
+    table::Table,
 };
 
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
     data: &'a ReportData,
-    columns: &'a [String],
+    ranges: String,
+    columns: &'a [Metric],
     blocks: Vec<Block>,
     signatures: Vec<(String, String)>,
     losses: Vec<(String, String)>,
@@ -43,7 +46,7 @@ struct Picture {
     panels: Vec<(String, Vec<Overlay>)>,
 }
 
-/// A box with the place of its text.
+/// A box with the position of its text.
 struct Overlay {
     x: f64,
     y: f64,
@@ -69,6 +72,7 @@ pub fn html(data: &ReportData) -> Result<String, ReportError> {
     }
     let page = Page {
         data,
+        ranges: ranges(),
         columns: &table.columns,
         blocks: data.truths.iter().map(|truth| block(&table, &truth.label)).collect(),
         signatures,
@@ -85,24 +89,14 @@ pub fn html(data: &ReportData) -> Result<String, ReportError> {
 }
 
 fn block(table: &Table, truth: &str) -> Block {
-    let rows: Vec<&Row> = table.rows.iter().filter(|row| row.truth == truth).collect();
-    // Best as printed: differences below the shown digit mark both.
-    let number = |row: &Row, column: usize| row.cells[column].text().parse::<f64>().ok();
-    let best: Vec<Option<f64>> = (0..table.columns.len())
-        .map(|c| rows.iter().filter_map(|row| number(row, c)).max_by(f64::total_cmp))
-        .collect();
-    let marked = |row: &Row| {
-        let cells = row.cells.iter().enumerate();
-        cells
-            .map(|(c, cell)| MarkedCell {
-                text: cell.text(),
-                best: number(row, c).is_some() && number(row, c) == best[c],
-            })
-            .collect()
+    let marked = |r: usize| {
+        let cells = table.rows[r].cells.iter().enumerate();
+        cells.map(|(c, cell)| MarkedCell { text: cell.text(), best: table.is_best(r, c) }).collect()
     };
+    let rows = table.rows.iter().enumerate().filter(|(_, row)| row.truth == truth);
     Block {
         truth: truth.to_owned(),
-        rows: rows.into_iter().map(|row| (row.method.clone(), row.background.clone(), marked(row))).collect(),
+        rows: rows.map(|(r, row)| (row.method.clone(), row.background.clone(), marked(r))).collect(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use longtail_annotations::FrequencyGroup;
 use plotters::{coord::Shift, prelude::*};
 
 use crate::{
@@ -26,8 +27,8 @@ const COLOURS: [RGBColor; 8] = [
 
 const FONT: &str = "sans-serif";
 
-/// AP of each class, or AP50 where the protocol has no other, against its training images, r / c / f bands, one colour a method, arrows from the baseline to the
-/// compared method. `None` without classes.
+/// AP of each class, or AP50 where the protocol has no other, against its training images, r / c / f bands,
+/// one colour a method, arrows from the baseline to the compared method. `None` without classes.
 ///
 /// # Errors
 /// If the library cannot draw it.
@@ -54,10 +55,13 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
             .x_label_area_size(44)
             .y_label_area_size(48)
             .build_cartesian_2d((0.7_f64..limit).log_scale(), 0.0_f64..top)?;
+        // A bound lies between the last count of a group and the first of the next.
+        let [rare, common] =
+            [FrequencyGroup::RARE_IMAGES, FrequencyGroup::COMMON_IMAGES].map(|most| most as f64 + 0.5);
         for (from, to, colour) in [
-            (0.7, 10.5, RGBColor(255, 240, 240)),
-            (10.5, 100.5, RGBColor(255, 251, 235)),
-            (100.5, limit, RGBColor(240, 250, 240)),
+            (0.7, rare, RGBColor(255, 240, 240)),
+            (rare, common, RGBColor(255, 251, 235)),
+            (common, limit, RGBColor(240, 250, 240)),
         ] {
             chart.draw_series(std::iter::once(Rectangle::new([(from, 0.0), (to, top)], colour.filled())))?;
         }
@@ -105,7 +109,8 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
             .border_style(RGBColor(200, 200, 200))
             .label_font((FONT, 13))
             .draw()?;
-        for (x, text) in [(0.8, "rare"), (12.0, "common"), (115.0, "frequent")] {
+        for (group, bound) in FrequencyGroup::ALL.into_iter().zip([0.7, rare, common]) {
+            let (x, text) = (1.14 * bound, group.name());
             let style = (FONT, 14).into_font().color(&RGBColor(110, 110, 110));
             chart.draw_series(std::iter::once(Text::new(text, (x, 0.035 * top), style)))?;
         }
@@ -117,8 +122,8 @@ pub fn signature(data: &ReportData, truth: &str) -> Result<Option<String>, Repor
     Ok(Some(svg))
 }
 
-/// A colour for each method: grey for the baseline and green for what is held against it, so that they stand out the
-/// same way in every report.
+/// A colour for each method: grey for the baseline and green for what is held against it, so that they stand
+/// out the same way in every report.
 fn palette(methods: usize, compared: Option<(usize, usize)>) -> Vec<RGBColor> {
     let mut colours: Vec<RGBColor> = (0..methods).map(|place| COLOURS[place % COLOURS.len()]).collect();
     if let Some((from, to)) = compared {

@@ -203,6 +203,8 @@ pub fn resident_memory_mib() -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use longtail_eval::Metric;
+
     use super::*;
 
     fn evaluation(stage_index: usize, iteration: u64) -> Record {
@@ -212,7 +214,7 @@ mod tests {
             iteration,
             classifier: "softmax".into(),
             truth: "lvis".into(),
-            metrics: Metrics::from([("AP".into(), Some(0.25)), ("APr".into(), None)]),
+            metrics: Metrics::from([(Metric::AP, Some(0.25)), (Metric::AP50, None)]),
         })
     }
 

@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
-use longtail_eval::Protocol;
+use clap::{
+    Args,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
+use longtail_eval::{Metric, Protocol};
 
 use crate::args::Format;
 
@@ -42,9 +45,14 @@ pub struct Compare {
     #[arg(long, default_value_t = 5)]
     pub classes: usize,
     /// Metrics that must not be worse, separated by commas: AP, APr, APc, APf
-    #[arg(long, value_delimiter = ',', value_parser = ["AP", "APr", "APc", "APf"])]
-    pub fail_if_worse: Vec<String>,
+    #[arg(long, value_delimiter = ',', value_parser = resampled())]
+    pub fail_if_worse: Vec<Metric>,
     /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
+}
+
+/// The metrics that a comparison resamples.
+fn resampled() -> impl TypedValueParser<Value = Metric> {
+    PossibleValuesParser::new(["AP", "APr", "APc", "APf"]).try_map(|name| name.parse::<Metric>())
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use longtail_eval::{MaxDetections, Scoring, Shard};
+use longtail_eval::{AreaRange, MaxDetections, Scoring, Shard};
 
 use crate::args::Format;
 
@@ -20,9 +20,12 @@ Examples:
   longtail eval --protocol lvis-fixed --ground-truth lvis_v1_val.json \\
       --detections results.jsonl
   longtail eval --protocol lvis --ground-truth lvis_v1_val.json \\
-      --detections results.json --errors --look-alikes --calibration
+      --detections results.json --errors --confusions --calibration
   longtail eval --protocol coco --ground-truth val.json \\
       --detections results.json --frequencies-from train.json --bins 10,100,1000
+  longtail eval --protocol coco --ground-truth val.json \\
+      --detections results.json --max-detections 1,10,500 \\
+      --iou-thresholds 0.3,0.5,0.75 --areas all:0-1e10,tiny:0-256
   longtail eval --protocol lvis --ground-truth val.json \\
       --detections results.json --shard 1/2 --partial 1.safetensors
   longtail eval --merge 1.safetensors 2.safetensors
@@ -54,7 +57,7 @@ pub struct Eval {
     /// Also list the pairs of classes of which one claims the other's objects, those across frequency groups
     /// first
     #[arg(long, conflicts_with_all = ["merge", "shard"])]
-    pub look_alikes: bool,
+    pub confusions: bool,
     /// Also compare scores with the share of detections that are right, by frequency group
     #[arg(long, conflicts_with = "shard")]
     pub calibration: bool,
@@ -64,9 +67,28 @@ pub struct Eval {
     /// Join all parts of an evaluation, to the same bits as one run
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub merge: Vec<PathBuf>,
-    /// Most detections of an image under the lvis protocol: a number, or none [default: 300]
-    #[arg(long, value_name = "N|none", conflicts_with = "merge")]
+    /// Most detections; lvis: of an image, a number or none [default: 300]; coco: of an image and class, a number for each
+    /// recall, the largest for everything else [default: 1,10,100]
+    #[arg(long, value_name = "N,…|none", conflicts_with = "merge")]
     pub max_detections: Option<MaxDetections>,
+    /// IoU thresholds from 0 to 1 [default: 0.5 to 0.95 in steps of 0.05]
+    #[arg(long, value_name = "IOU,…", value_delimiter = ',', conflicts_with = "merge")]
+    pub iou_thresholds: Vec<f64>,
+    /// Recalls from 0 to 1, ascending, at which precision is read [default: 0 to 1 in steps of 0.01]
+    #[arg(long, value_name = "RECALL,…", value_delimiter = ',', conflicts_with = "merge")]
+    pub recall_thresholds: Vec<f64>,
+    /// Area ranges in pixels², one named all [default: all:0-1e10,small:0-1024,medium:1024-9216,large:9216-1e10]
+    #[arg(long, value_name = "NAME:LEAST-MOST,…", value_delimiter = ',', conflicts_with = "merge")]
+    pub areas: Vec<AreaRange>,
+    /// Score these images only, by id
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', conflicts_with = "merge")]
+    pub images: Vec<i64>,
+    /// Score these categories only, by id
+    #[arg(long, value_name = "ID,…", value_delimiter = ',', conflicts_with = "merge")]
+    pub categories: Vec<i64>,
+    /// Match all categories as one; coco alone
+    #[arg(long, conflicts_with = "merge")]
+    pub class_agnostic: bool,
     /// Count matches of the annotation with id 0, which the reference implementations overlook
     #[arg(long, conflicts_with = "merge")]
     pub corrected_ids: bool,

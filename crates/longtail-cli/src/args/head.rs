@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use longtail_eval::Metric;
+
 use crate::args::{Format, OnDevice};
 
 /// `longtail head`
@@ -113,7 +115,7 @@ pub struct HeadSweep {
     pub seeds: Vec<u64>,
     /// The metric on the held-out images that chooses the head
     #[arg(long, default_value = "AP")]
-    pub metric: String,
+    pub metric: Metric,
     /// Folder of the heads [default: BANK/sweep]
     #[arg(long)]
     pub out: Option<PathBuf>,

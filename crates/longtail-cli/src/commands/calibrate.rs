@@ -5,9 +5,8 @@ use std::{collections::BTreeMap, fs, io::Write};
 use anyhow::{Context, bail};
 use longtail_annotations::{AnnotationSet, ClassCounts, LabelMap};
 use longtail_eval::{
-    read_detections,
-    rescoring::{Method, Rescoring, fit},
-    write_detections,
+    analysis::rescoring::{Method, Rescoring, fit},
+    read_detections, write_detections,
 };
 use longtail_run::write_atomically;
 

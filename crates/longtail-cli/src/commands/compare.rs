@@ -4,9 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 use indicatif::{ProgressBar, ProgressStyle};
-use longtail_eval::{
-    Bootstrap, ClassDifference, Comparison, Difference, EvalError, Evaluation, GroundTruth, Settings, compare,
-};
+use longtail_eval::{Bootstrap, Comparison, EvalError, Evaluation, GroundTruth, Settings, compare};
+use longtail_report::comparison;
 use serde_json::json;
 
 use crate::{
@@ -25,7 +24,7 @@ pub fn run(arguments: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
     let evaluations: Vec<Evaluation> = arguments
         .detections
         .iter()
-        .map(|path| Ok(Evaluation::read(&truth, path, settings)?.0))
+        .map(|path| Evaluation::read(&truth, path, &settings))
         .collect::<Result<_, EvalError>>()?;
     let bar = ProgressBar::new(arguments.resamples);
     bar.set_style(ProgressStyle::with_template("resampling images {bar:24} {pos}/{len}  {eta} left")?);
@@ -53,26 +52,24 @@ pub fn run(arguments: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
                 "comparisons": others.iter().zip(&comparisons).map(entry).collect::<Vec<_>>(),
             }))?)?;
         }
-        Format::Csv => printer.data(&csv(others, &comparisons)?)?,
+        Format::Csv => {
+            let names: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
+            printer.data(&comparison::csv(&names, &comparisons)?)?;
+        }
         Format::Text | Format::Markdown => {
             let table = if arguments.format == Format::Text { text } else { markdown };
+            let first = file_name(&arguments.detections[0]);
             let mut parts = Vec::new();
-            for (path, comparison) in others.iter().zip(&comparisons) {
-                let rows: Vec<Vec<String>> = ["AP", "APr", "APc", "APf"]
-                    .iter()
-                    .filter_map(|name| Some((name, comparison.metrics.get(*name)?)))
-                    .map(|(name, d)| row(name, baseline.metric(name).unwrap_or(f64::NAN), d))
-                    .collect();
-                let first = file_name(&arguments.detections[0]);
-                parts.push(format!(
-                    "{} against {first}, {} resamples of {} images\n{}",
+            for (path, found) in others.iter().zip(&comparisons) {
+                let mut tables = comparison::tables(found, &baseline, first, arguments.classes, table);
+                let title = format!(
+                    "{} against {first}, {} resamples of {} images",
                     file_name(path),
                     arguments.resamples,
-                    truth.images(),
-                    table(&["metric", first, "difference", "95 % interval", "won", ""], &rows)
-                ));
-                parts
-                    .extend(extremes(comparison, arguments.classes).map(|rows| table(&CLASS_HEADING, &rows)));
+                    truth.images()
+                );
+                tables[0] = format!("{title}\n{}", tables[0]);
+                parts.extend(tables);
             }
             printer.data(&parts.join("\n\n"))?;
         }
@@ -88,66 +85,4 @@ pub fn run(arguments: &Compare, printer: &Printer) -> anyhow::Result<Outcome> {
 
 fn file_name(path: &Path) -> &str {
     path.file_name().and_then(|name| name.to_str()).unwrap_or("detections")
-}
-
-/// In percentage points.
-fn row(name: &str, baseline: f64, d: &Difference) -> Vec<String> {
-    let points = |value: f64| format!("{:+.2}", 100.0 * value);
-    vec![
-        name.to_owned(),
-        format!("{:.2}", 100.0 * baseline),
-        points(d.value),
-        if d.has_interval() { format!("{} to {}", points(d.low), points(d.high)) } else { "–".into() },
-        format!("{:.1} %", 100.0 * d.won),
-        match (d.has_interval(), d.is_certain()) {
-            (false, _) => format!("in {} images: too few", d.images),
-            (true, false) => "the interval includes 0".into(),
-            (true, true) => String::new(),
-        },
-    ]
-}
-
-const CLASS_HEADING: [&str; 7] = ["class", "boxes", "baseline", "difference", "95 % interval", "won", ""];
-
-/// The classes that win and lose most; `None` if none does.
-fn extremes(comparison: &Comparison, count: usize) -> Option<Vec<Vec<String>>> {
-    let class = |c: &ClassDifference| {
-        let name = c.frequency.map_or(c.name.clone(), |f| format!("{} ({})", c.name, f.letter()));
-        let mut cells = row(&name, c.baseline, &c.difference);
-        cells.insert(1, c.ground_truth.to_string());
-        cells
-    };
-    let winners = comparison.classes.iter().filter(|c| c.difference.value > 0.0).take(count);
-    let losers = comparison.classes.iter().rev().filter(|c| c.difference.value < 0.0).take(count);
-    let mut rows: Vec<Vec<String>> = winners.map(class).collect();
-    let mut last: Vec<Vec<String>> = losers.map(class).collect();
-    last.reverse();
-    rows.extend(last);
-    (!rows.is_empty()).then_some(rows)
-}
-
-/// One row a metric and class, full precision.
-fn csv(paths: &[PathBuf], comparisons: &[Comparison]) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record([
-        "detections",
-        "what",
-        "category_id",
-        "frequency",
-        "difference",
-        "low",
-        "high",
-        "won",
-    ])?;
-    for (path, comparison) in paths.iter().zip(comparisons) {
-        let path = path.display().to_string();
-        for (name, d) in &comparison.metrics {
-            writer.serialize((&path, name, None::<i64>, "", d.value, d.low, d.high, d.won))?;
-        }
-        for c in &comparison.classes {
-            let (group, d) = (c.frequency.map_or("", |f| f.letter()), &c.difference);
-            writer.serialize((&path, &c.name, Some(c.category_id), group, d.value, d.low, d.high, d.won))?;
-        }
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
 }

@@ -5,17 +5,18 @@ use std::path::Path;
 use anyhow::bail;
 use longtail_annotations::AnnotationSet;
 use longtail_eval::{
-    ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Partial, Scoring, Settings,
-    Shard, calibration,
+    Chosen, ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Parameters, Partial,
+    Protocol, Scoring, Settings, Shard, calibration, read_detections,
+    reading::ground_truth::open_ground_truth,
 };
 use longtail_formats::{IndexPlace, ReadOptions};
-
+use longtail_report::{analyses, analyses::Analyses, scores};
 use serde::Serialize;
 
 use crate::{
     Outcome,
     args::{Eval, Format},
-    commands::{analysis::Analyses, eval_open_images},
+    commands::eval_open_images,
     printer::Printer,
     stopwatch::Stopwatch,
     tables::{markdown, text},
@@ -55,7 +56,7 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
     if let Some(path) = &arguments.arrays {
         evaluation.arrays().write(path)?;
     }
-    analyses.calibration = arguments.calibration.then(|| calibration(&evaluation));
+    analyses.calibration = arguments.calibration.then(|| calibration(&evaluation)).transpose()?;
     match arguments.format {
         Format::Json => {
             #[derive(Serialize)]
@@ -68,10 +69,10 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
             let everything = Everything { report: &report, analyses: &analyses };
             printer.data(&serde_json::to_string_pretty(&everything)?)?;
         }
-        Format::Csv => printer.data(&classes_csv(&report)?)?,
+        Format::Csv => printer.data(&scores::classes_csv(&report)?)?,
         Format::Text | Format::Markdown => {
             let table = if arguments.format == Format::Text { text } else { markdown };
-            let mut parts = vec![table(&HEADING, &metrics(&report))];
+            let mut parts = vec![scores::metrics(&report, table), scores::detections(&report)];
             parts.extend(analyses.tables(table));
             printer.data(&parts.join("\n\n"))?;
         }
@@ -89,29 +90,36 @@ fn score(
     let (Some(Scoring::Annotations(protocol)), Some(truth), Some(path)) = required else {
         bail!("--protocol, --ground-truth and --detections are needed, or --merge");
     };
-    let settings = Settings {
-        protocol,
-        max_detections: arguments.max_detections.unwrap_or_default(),
-        corrected_ids: arguments.corrected_ids,
-    };
+    let settings = settings(arguments, protocol);
     let (set, counts) = ground_truth(truth, arguments.frequencies_from.as_deref())?;
-    let truth = GroundTruth::new(&set)?;
+    let given = |ids: &[i64]| (!ids.is_empty()).then(|| ids.to_vec());
+    let chosen = Chosen { images: given(&arguments.images), categories: given(&arguments.categories) };
+    if chosen != Chosen::default() && (arguments.errors || arguments.confusions) {
+        bail!("--errors and --confusions are of the whole set; leave out --images and --categories");
+    }
+    let truth = GroundTruth::chosen(&set, &chosen)?;
     let shard = arguments.shard.unwrap_or(Shard::WHOLE);
     stopwatch.lap("read ground truth");
     if let Some(partial) = &arguments.partial {
         let mut detections = Detections::new(&truth, shard);
         detections.read(path)?;
-        Partial::new(&detections, shard, settings)?.write(partial)?;
+        Partial::new(&detections, shard, &settings)?.write(partial)?;
         return Ok(None);
     }
-    let (evaluation, read) = Evaluation::read(&truth, path, settings)?;
+    let evaluation = Evaluation::read(&truth, path, &settings)?;
     stopwatch.lap("read detections");
     stopwatch.split("match", evaluation.matching());
-    if read == 0 {
+    if evaluation.detections().read == 0 {
         printer.note("note: there is no detection; every class with ground truth scores 0");
     }
-    let wanted = (arguments.errors, arguments.look_alikes);
-    let analyses = Analyses::of(&set, counts.as_ref(), path, protocol, wanted)?;
+    let mut analyses = Analyses::default();
+    if arguments.errors || arguments.confusions {
+        let detections = read_detections(path)?;
+        analyses.errors =
+            arguments.errors.then(|| analyses::errors(&set, &detections, protocol)).transpose()?;
+        let pairs = || analyses::pairs(&set, &detections, counts.as_ref());
+        analyses.confusions = arguments.confusions.then(pairs);
+    }
     let bins = match counts {
         Some(counts) if !arguments.bins.is_empty() => Some(ClassBins::new(counts, arguments.bins.clone())?),
         _ => None,
@@ -123,75 +131,38 @@ fn score(
     Ok(Some((evaluation, report, analyses)))
 }
 
+/// The protocol with what was chosen; the references' values for the rest.
+fn settings(arguments: &Eval, protocol: Protocol) -> Settings {
+    let mut parameters = Parameters { class_agnostic: arguments.class_agnostic, ..Parameters::default() };
+    if !arguments.iou_thresholds.is_empty() {
+        parameters.iou_thresholds.clone_from(&arguments.iou_thresholds);
+    }
+    if !arguments.recall_thresholds.is_empty() {
+        parameters.recall_thresholds.clone_from(&arguments.recall_thresholds);
+    }
+    if !arguments.areas.is_empty() {
+        parameters.areas.clone_from(&arguments.areas);
+    }
+    Settings {
+        protocol,
+        max_detections: arguments.max_detections.clone().unwrap_or_default(),
+        corrected_ids: arguments.corrected_ids,
+        parameters,
+    }
+}
+
 /// Reads ground truth; with training annotations, their image counts decide the frequency groups.
 pub fn ground_truth(
     path: &Path,
     frequencies_from: Option<&Path>,
 ) -> anyhow::Result<(AnnotationSet, Option<ImageCounts>)> {
     let options = ReadOptions { index: IndexPlace::from_environment(), ..Default::default() };
-    let mut set = longtail_formats::open_annotations(path, &options)?;
+    let mut set = open_ground_truth(path, &options)?;
     let counts = frequencies_from
-        .map(|path| anyhow::Ok(ImageCounts::of(&longtail_formats::open_annotations(path, &options)?)))
+        .map(|path| anyhow::Ok(ImageCounts::of(&open_ground_truth(path, &options)?)))
         .transpose()?;
     if let Some(counts) = &counts {
         counts.set_frequencies(&mut set)?;
     }
     Ok((set, counts))
-}
-
-pub const HEADING: [&str; 2] = ["metric", "%"];
-
-/// Place of a metric in a table: as the protocols list them, bins by their bounds, recalls last.
-fn rank(name: &str) -> (usize, u64) {
-    const PRECISIONS: [&str; 13] = [
-        "mAP50", "mAP50r", "mAP50c", "mAP50f", "AP", "AP50", "AP75", "APs", "APm", "APl", "APr", "APc", "APf",
-    ];
-    const RECALLS: [&str; 4] = ["AR@", "ARs@", "ARm@", "ARl@"];
-    if let Some((_, bin)) = name.split_once('[') {
-        let (last, bounds) = bin.strip_prefix('>').map_or((0, bin), |bound| (1, bound));
-        let digits = bounds.chars().take_while(char::is_ascii_digit).collect::<String>();
-        return (PRECISIONS.len(), digits.parse().map_or(0, |bound: u64| bound.saturating_add(last)));
-    }
-    let recall = RECALLS.iter().position(|start| name.starts_with(start));
-    let place = PRECISIONS.iter().position(|precision| *precision == name);
-    (place.unwrap_or(PRECISIONS.len() + 1 + recall.unwrap_or(0)), 0)
-}
-
-/// Metrics in the order in which the protocols list them.
-pub fn metrics(report: &EvalReport) -> Vec<Vec<String>> {
-    let mut rows: Vec<(&String, &Option<f64>)> = report.metrics.iter().collect();
-    rows.sort_by_key(|(name, _)| rank(name));
-    let percent = |value: &Option<f64>| value.map_or("–".to_owned(), |v| format!("{:.2}", 100.0 * v));
-    rows.into_iter().map(|(name, value)| vec![name.clone(), percent(value)]).collect()
-}
-
-/// One row a class, full precision; an empty cell is an undefined value.
-fn classes_csv(report: &EvalReport) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record([
-        "category_id",
-        "name",
-        "frequency",
-        "AP",
-        "AP50",
-        "AP75",
-        "AR",
-        "ground_truth",
-        "detections",
-    ])?;
-    for c in &report.per_category {
-        let group = c.frequency.map_or("", |f| f.letter());
-        writer.serialize((
-            c.category_id,
-            &c.name,
-            group,
-            c.ap,
-            c.ap50,
-            c.ap75,
-            c.ar,
-            c.ground_truth,
-            c.detections,
-        ))?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
 }

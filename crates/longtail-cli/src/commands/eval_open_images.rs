@@ -8,18 +8,15 @@ use longtail_formats::open_images::{
     Hierarchy, ImageLabel, OpenImagesBox, expand_boxes, expand_image_labels, is_expanded, read_boxes,
     read_classes, read_image_labels,
 };
+use longtail_report::scores;
 
 use crate::{
     Outcome,
     args::{Eval, Format},
-    commands::eval::{HEADING, metrics},
     printer::Printer,
     stopwatch::Stopwatch,
     tables::{markdown, text},
 };
-
-/// Classes shown at each end of the table.
-const ENDS: usize = 10;
 
 /// Scores predictions by the rules of the challenge.
 pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
@@ -74,7 +71,7 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
     }
     printer.data(&match arguments.format {
         Format::Json => serde_json::to_string_pretty(&report)?,
-        Format::Csv => classes_csv(&report)?,
+        Format::Csv => scores::classes_csv(&report)?,
         Format::Text => tables(&report, text),
         Format::Markdown => tables(&report, markdown),
     })?;
@@ -85,12 +82,18 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
 fn refuse_other_options(arguments: &Eval) -> anyhow::Result<()> {
     let others = [
         ("--errors", arguments.errors),
-        ("--look-alikes", arguments.look_alikes),
+        ("--confusions", arguments.confusions),
         ("--calibration", arguments.calibration),
         ("--arrays", arguments.arrays.is_some()),
         ("--shard", arguments.shard.is_some()),
         ("--max-detections", arguments.max_detections.is_some()),
         ("--corrected-ids", arguments.corrected_ids),
+        ("--iou-thresholds", !arguments.iou_thresholds.is_empty()),
+        ("--recall-thresholds", !arguments.recall_thresholds.is_empty()),
+        ("--areas", !arguments.areas.is_empty()),
+        ("--images", !arguments.images.is_empty()),
+        ("--categories", !arguments.categories.is_empty()),
+        ("--class-agnostic", arguments.class_agnostic),
     ];
     match others.into_iter().find(|(_, given)| *given) {
         Some((name, _)) => bail!("{name} has no meaning with --protocol open-images"),
@@ -116,37 +119,9 @@ fn expanded_labels(path: &Path, tree: Option<&Hierarchy>) -> anyhow::Result<Vec<
     expand_image_labels(tree, &labels).with_context(|| format!("cannot expand {}", path.display()))
 }
 
-fn percent(value: Option<f64>) -> String {
-    value.map_or("–".to_owned(), |v| format!("{:.2}", 100.0 * v))
-}
-
 /// The metrics, then the best and the worst classes.
-fn tables(report: &EvalReport, table: fn(&[&str], &[Vec<String>]) -> String) -> String {
-    let mut classes: Vec<_> = report.per_category.iter().filter(|c| c.ap50.is_some()).collect();
-    classes.sort_by(|a, b| b.ap50.partial_cmp(&a.ap50).unwrap_or(std::cmp::Ordering::Equal));
-    let mut parts = vec![table(&HEADING, &metrics(report))];
-    let of = classes.len();
-    if of > 2 * ENDS {
-        classes.drain(ENDS..of - ENDS);
-        parts.push(format!("best and worst {ENDS} of {of} classes with boxes"));
-    } else {
-        parts.push(format!("{of} classes with boxes"));
-    }
-    let row = |c: &&longtail_eval::CategoryResult| {
-        vec![c.name.clone(), percent(c.ap50), c.ground_truth.to_string(), c.detections.to_string()]
-    };
-    let rows: Vec<Vec<String>> = classes.iter().map(row).collect();
-    parts.push(table(&["class", "AP50 %", "boxes", "predictions"], &rows));
+fn tables(report: &EvalReport, table: scores::PrintTable) -> String {
+    let parts =
+        [scores::metrics(report, table), scores::detections(report), scores::extreme_classes(report, table)];
     parts.join("\n\n")
-}
-
-/// One row a class, full precision; an empty cell is an undefined value.
-fn classes_csv(report: &EvalReport) -> anyhow::Result<String> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(["id", "LabelName", "name", "frequency", "AP50", "ground_truth", "detections"])?;
-    for c in &report.per_category {
-        let group = c.frequency.map_or("", |f| f.letter());
-        writer.serialize((c.category_id, &c.label, &c.name, group, c.ap50, c.ground_truth, c.detections))?;
-    }
-    Ok(String::from_utf8(writer.into_inner()?)?)
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, bail};
 use longtail_eval::{
-    Bootstrap, Detections, Difference, Evaluation, GroundTruth, Protocol, Scoring, Settings, Shard,
+    Bootstrap, Detections, Difference, Evaluation, GroundTruth, Metric, Protocol, Scoring, Settings, Shard,
     compare_runs,
 };
 use longtail_report::{Cell, spread};
@@ -20,8 +20,6 @@ use crate::{
     tables::{markdown, text},
 };
 
-const METRICS: [&str; 4] = ["AP", "APr", "APc", "APf"];
-
 /// Score from which false positives are counted: what `longtail predict` draws.
 const DRAWN: f64 = 0.5;
 
@@ -29,7 +27,7 @@ const DRAWN: f64 = 0.5;
 struct Block {
     label: String,
     /// By classifier but the baseline.
-    differences: Vec<BTreeMap<String, Difference>>,
+    differences: Vec<BTreeMap<Metric, Difference>>,
     /// By classifier and run.
     fixed: Vec<Vec<f64>>,
     false_positives: Vec<Vec<f64>>,
@@ -112,12 +110,12 @@ fn block(
         for (row, &place) in order.iter().enumerate() {
             let mut detections = Detections::new(&ground_truth, Shard::WHOLE);
             detections.read(&path.join(&run.classifiers[place].detections))?;
-            let evaluation = Evaluation::new(&detections, Settings::strict(protocol))?;
-            false_positives[row].push(evaluation.false_positives_per_image(DRAWN));
+            let evaluation = Evaluation::new(&detections, &Settings::strict(protocol))?;
+            false_positives[row].push(evaluation.false_positives_per_image(DRAWN)?);
             if protocol == Protocol::Lvis {
                 let report =
-                    Evaluation::new(&detections, Settings::strict(Protocol::LvisFixed))?.report(None);
-                fixed[row].push(report.metric("AP").context("fixed AP is undefined")?);
+                    Evaluation::new(&detections, &Settings::strict(Protocol::LvisFixed))?.report(None);
+                fixed[row].push(report.metric(&Metric::AP).context("fixed AP is undefined")?);
             }
             evaluations.push(evaluation);
         }
@@ -129,6 +127,7 @@ fn block(
 
 impl Block {
     fn table(&self, names: &[&str], table: fn(&[&str], &[Vec<String>]) -> String) -> String {
+        let metrics = Metric::AP.with_groups();
         let points = |value: f64| format!("{:+.1}", 100.0 * value);
         let cell = |difference: Option<&Difference>| match difference {
             None => "–".to_owned(),
@@ -140,8 +139,8 @@ impl Block {
         let row = |(place, name): (usize, &&str)| {
             let mut cells = vec![(*name).to_owned()];
             match place.checked_sub(1).map(|other| &self.differences[other]) {
-                None => cells.extend(vec!["baseline".to_owned(); METRICS.len()]),
-                Some(of) => cells.extend(METRICS.map(|metric| cell(of.get(metric)))),
+                None => cells.extend(vec!["baseline".to_owned(); metrics.len()]),
+                Some(of) => cells.extend(metrics.each_ref().map(|metric| cell(of.get(metric)))),
             }
             cells.push(spread(&self.fixed[place]).text());
             cells.push(match spread(&self.false_positives[place]) {
@@ -152,7 +151,8 @@ impl Block {
             cells
         };
         let rows: Vec<Vec<String>> = names.iter().enumerate().map(row).collect();
-        let heading = ["classifier", "AP", "APr", "APc", "APf", "fixed AP", "false positives"];
+        let [ap, rare, common, frequent] = metrics.each_ref().map(Metric::to_string);
+        let heading = ["classifier", &ap, &rare, &common, &frequent, "fixed AP", "false positives"];
         format!("{}\n{}", self.label, table(&heading, &rows))
     }
 }

@@ -1,7 +1,6 @@
 //! One file a command.
 
 mod again;
-mod analysis;
 mod calibrate;
 mod compare;
 mod completions;

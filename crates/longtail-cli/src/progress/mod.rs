@@ -12,6 +12,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use longtail_eval::Metric;
 
 pub use run::Progress;
 pub use sweep::SweepProgress;
@@ -78,14 +79,12 @@ fn terminal_columns() -> usize {
     terminal_size::terminal_size_of(std::io::stderr()).map_or(USUAL_COLUMNS, |(width, _)| width.0.into())
 }
 
-/// AP and its parts by frequency in percent, from a metric by name.
-fn metrics_line(mean: &str, metric: impl Fn(&str) -> Option<f64>) -> String {
-    let value = |suffix: &str| {
-        let name = format!("{mean}{suffix}");
-        let value = metric(&name).map_or("–".to_owned(), |v| format!("{:.1}", 100.0 * v));
-        format!("{name} {value}")
+/// A headline and its parts by frequency in percent.
+fn metrics_line(headline: &Metric, value: impl Fn(&Metric) -> Option<f64>) -> String {
+    let part = |metric: &Metric| {
+        format!("{metric} {}", value(metric).map_or("–".to_owned(), |v| format!("{:.1}", 100.0 * v)))
     };
-    ["", "r", "c", "f"].map(value).join("  ")
+    headline.with_groups().each_ref().map(part).join("  ")
 }
 
 #[cfg(test)]
@@ -165,7 +164,7 @@ mod tests {
 
     #[test]
     fn undefined_metrics_are_dashes() {
-        let line = metrics_line("AP", |name| (name == "APf").then_some(0.4567));
+        let line = metrics_line(&Metric::AP, |metric| (metric.to_string() == "APf").then_some(0.4567));
         assert_eq!(line, "AP –  APr –  APc –  APf 45.7");
     }
 }

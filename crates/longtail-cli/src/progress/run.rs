@@ -1,6 +1,7 @@
 //! Progress of a run.
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
+use longtail_eval::metric;
 use longtail_run::{Event, Observer};
 
 use super::{Interrupt, bar, metrics_line, terminal_columns};
@@ -78,8 +79,8 @@ impl Observer for Progress {
             Event::Logged(_) => {}
             Event::Evaluated(record) => {
                 // The challenge has a name of its own for its mean.
-                let mean = if record.metrics.contains_key("mAP50") { "mAP50" } else { "AP" };
-                let metrics = metrics_line(mean, |name| record.metrics.get(name).copied().flatten());
+                let headline = metric::headline(record.metrics.keys());
+                let metrics = metrics_line(&headline, |metric| record.metrics.get(metric).copied().flatten());
                 let line = format!(
                     "  {} · {} after {}: {metrics}",
                     record.classifier, record.truth, record.iteration

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use longtail_eval::Metric;
 use longtail_head::sweep::{Setting, SweepEvent, SweepObserver, jobs};
 
 use super::{Interrupt, bar, metrics_line, terminal_columns};
@@ -66,7 +67,8 @@ impl SweepObserver for SweepProgress {
             }
             SweepEvent::Finished { job, result } => {
                 let report = result.reports.first().map(|(_, report)| report);
-                let line = metrics_line("AP", |name| report.and_then(|report| report.metric(name)));
+                let line =
+                    metrics_line(&Metric::AP, |metric| report.and_then(|report| report.metric(metric)));
                 if self.bars.is_hidden() {
                     self.printer.note(&format!("{}: {line}", self.names[job]));
                 } else {

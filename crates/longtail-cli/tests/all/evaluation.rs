@@ -38,14 +38,14 @@ fn parts_are_joined_to_the_same_output() {
     whole["provenance"].as_object_mut().unwrap().remove("detections");
     assert_eq!(joined, whole);
     refuses(&["eval", "--merge", &merge[2]], &["2/2 missing"]);
-    refuses(&["eval", "--merge", &ties], &["dt_b_score_ties.json", "no part of an evaluation"]);
+    refuses(&["eval", "--merge", &ties], &["dt_b_score_ties.json", "not a part of an evaluation"]);
 }
 
 #[test]
 fn analyses_are_added_to_the_report() {
     let ties = fixture("dt_b_score_ties.json");
     let truth = fixture("gt_val100_boxes.json");
-    let more = ["--errors", "--look-alikes", "--calibration", "--frequencies-from", &truth, "--bins", "1,5"];
+    let more = ["--errors", "--confusions", "--calibration", "--frequencies-from", &truth, "--bins", "1,5"];
     let arguments = eval("lvis", &ties, &more);
     let found = json(&arguments);
     assert!(found["metrics"]["AP[0-1]"].is_number() && found["metrics"]["AP[>5]"].is_null());
@@ -53,11 +53,11 @@ fn analyses_are_added_to_the_report() {
     let total: u64 = errors.values().map(|e| e["count"].as_u64().unwrap()).sum();
     assert!(errors.len() == 6 && total > 100);
     assert!(found["calibration"][0]["expected_calibration_error"].as_f64().unwrap() < 0.5);
-    let pairs = found["look_alikes"].as_array().unwrap();
+    let pairs = found["confusions"].as_array().unwrap();
     assert!(pairs.iter().all(|pair| pair["count"].as_u64() <= pair["total"].as_u64()) && !pairs.is_empty());
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let text = succeed(&arguments);
-    for part in ["missed", "Look-alikes", "expected calibration error"] {
+    for part in ["missed", "Confusions", "expected calibration error"] {
         assert!(text.contains(part), "{text}");
     }
 }
@@ -78,12 +78,12 @@ fn caps_and_protocols_change_what_is_counted() {
         refuses(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[part]);
     };
     fails_with("lvis-fixed", &["--max-detections", "9"], "has its own cap");
-    fails_with("lvis", &["--max-detections", "0"], "no cap");
+    fails_with("lvis", &["--max-detections", "0"], "not a cap");
     fails_with("lvis", &["--bins", "10"], "--frequencies-from");
     fails_with("lvis-fixed", &["--shard", "1/2", "--partial", "none/x"], "run it whole");
     let truth = fixture("gt_val100_boxes.json");
     fails_with("lvis", &["--frequencies-from", &truth, "--bins", "10,5"], "do not ascend");
-    fails_with("voc", &[], "no protocol");
+    fails_with("voc", &[], "not a protocol");
 }
 
 #[test]

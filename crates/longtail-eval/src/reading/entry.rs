@@ -1,5 +1,5 @@
-//! Parses runs of detections as nearly all files have them: objects of the four fields, in any order, with anything
-//! else skipped. Whatever is unusual is refused, and left to the thorough reader.
+//! Parses runs of detections as nearly all files have them: objects of the four fields, in any order, with
+//! anything else skipped. Whatever is unusual is refused, and left to the thorough reader.
 
 use serde::de::IgnoredAny;
 
@@ -18,8 +18,8 @@ pub(super) enum Separator {
     Newline,
 }
 
-/// A run of entries that starts at one, and either ends after a separator or, with `last`, ends the file; they are
-/// appended to `found`.
+/// A run of entries that starts at one, and either ends after a separator or, with `last`, ends the file;
+/// they are appended to `found`.
 pub(super) fn parse_run<T>(
     bytes: &[u8],
     separator: Separator,

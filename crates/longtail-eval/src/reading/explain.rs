@@ -7,14 +7,21 @@ use std::{
     path::Path,
 };
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{
+    Deserialize,
+    de::{DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor},
+};
 use serde_json::Value;
 
-use super::{is_parquet, open, parquet};
+use super::{
+    open::{is_parquet, open},
+    parquet,
+    text::{decoded, whole as whole_number, with_quoted_numbers},
+};
 use crate::{detection::Detection, error::EvalError};
 
 /// Reads every detection, or explains why not.
-pub(super) fn thorough(path: &Path) -> Result<Vec<Detection>, EvalError> {
+pub(crate) fn thorough(path: &Path) -> Result<Vec<Detection>, EvalError> {
     if is_parquet(path)? {
         let mut all = Vec::new();
         // It takes every row, so that nothing is unusual.
@@ -37,11 +44,15 @@ pub(super) fn thorough(path: &Path) -> Result<Vec<Detection>, EvalError> {
         }
         reader.consume(1);
     };
-    if first == b'{' {
-        return lines(reader, parse);
-    }
-    drop(reader);
-    let io = |source| EvalError::Io { action: "read", path: path.to_owned(), source };
+    // Of an object over several lines the first is not an entry; it may hold the list.
+    let refused = match first {
+        b'{' => match lines(reader, parse) {
+            Ok(found) => return Ok(found),
+            Err(error) => Some(error),
+        },
+        _ => None,
+    };
+    let io = |source| EvalError::io("read", path, source);
     let file = File::open(path).map_err(io)?;
     // SAFETY: the map is read-only and dropped here; a file that shrinks meanwhile is the caller's to avoid.
     let mapped = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
@@ -52,7 +63,28 @@ pub(super) fn thorough(path: &Path) -> Result<Vec<Detection>, EvalError> {
     } else {
         &mapped
     };
-    serde_json::from_slice(bytes).map_err(|error| parse(explain(bytes, &error)))
+    let text = decoded(bytes).map_err(parse)?;
+    let error = match whole(&text) {
+        Ok(found) => return Ok(found),
+        Err(error) => error,
+    };
+    if let Some(quoted) = with_quoted_numbers(&text, &error) {
+        return whole(&quoted).map_err(|error| refused.unwrap_or_else(|| parse(explain(&quoted, &error))));
+    }
+    Err(refused.unwrap_or_else(|| parse(explain(&text, &error))))
+}
+
+/// A list of detections, or an object that holds it.
+fn whole(text: &[u8]) -> Result<Vec<Detection>, serde_json::Error> {
+    #[derive(Deserialize)]
+    struct Wrapped {
+        #[serde(alias = "annotations", alias = "predictions", alias = "results")]
+        detections: Vec<Detection>,
+    }
+    if text.trim_ascii_start().starts_with(b"{") {
+        return serde_json::from_slice::<Wrapped>(text).map(|wrapped| wrapped.detections);
+    }
+    serde_json::from_slice(text)
 }
 
 fn unreadable(error: &std::io::Error) -> String {
@@ -82,8 +114,8 @@ fn lines(reader: impl BufRead, parse: impl Fn(String) -> EvalError) -> Result<Ve
     Ok(found)
 }
 
-/// What is wrong with a list that did not parse. Reads it again, one entry at a time: the file can be too large to
-/// hold as a tree of JSON values.
+/// What is wrong with a list that did not parse. Reads it again, one entry at a time: the file can be too
+/// large to hold as a tree of JSON values.
 fn explain(bytes: &[u8], error: &serde_json::Error) -> String {
     if error.is_eof() {
         return format!("{error}; the file is cut short");
@@ -99,7 +131,7 @@ fn explain(bytes: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// Finds the first entry of a list that is no detection, and says why.
+/// Finds the first entry of a list that is not a detection, and says why.
 struct FindBadEntry<'a>(&'a mut Option<(usize, String)>);
 
 impl<'de> DeserializeSeed<'de> for FindBadEntry<'_> {
@@ -131,22 +163,26 @@ impl<'de> Visitor<'de> for FindBadEntry<'_> {
     }
 }
 
-/// Why an entry is no detection; `None` if it is one.
+/// Why an entry is not a detection; `None` if it is one.
 fn what_is_wrong(entry: &Value) -> Option<String> {
     let Some(fields) = entry.as_object() else {
-        return Some(format!("{entry} is no object"));
+        return Some(format!("{entry} is not an object"));
     };
     if fields.contains_key("annotations") && fields.contains_key("images") {
         return Some("this is ground truth (it has `images` and `annotations`), not detections".into());
     }
     let is_box = |v: &Value| v.as_array().is_some_and(|b| b.len() == 4 && b.iter().all(Value::is_number));
+    let is_id = |v: &Value| v.is_i64() || v.as_f64().is_some_and(|v| whole_number(v).is_some());
     type Test<'a> = (&'a str, &'a dyn Fn(&Value) -> bool, &'a str);
     let tests: [Test<'_>; 4] = [
-        ("image_id", &Value::is_i64, "an integer"),
-        ("category_id", &Value::is_i64, "an integer"),
+        ("image_id", &is_id, "an integer"),
+        ("category_id", &is_id, "an integer"),
         ("bbox", &is_box, "four numbers: x, y, width, height"),
         ("score", &Value::is_number, "a number"),
     ];
+    if fields.contains_key("segmentation") && !fields.contains_key("bbox") {
+        return Some("it has a mask and no `bbox`; boxes are what is scored here".into());
+    }
     tests.into_iter().find_map(|(name, is_right, expected)| match fields.get(name) {
         None => Some(format!("field `{name}` is missing")),
         Some(value) if !is_right(value) => Some(format!("field `{name}` is {value}, expected {expected}")),

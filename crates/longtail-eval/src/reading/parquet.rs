@@ -1,4 +1,5 @@
-//! Parquet tables of detections: columns `image_id`, `category_id`, `x`, `y`, `w`, `h` and `score`, in any order, among others.
+//! Parquet tables of detections: columns `image_id`, `category_id`, `x`, `y`, `w`, `h` and `score`, in any
+//! order, among others.
 
 use std::{fs::File, panic::AssertUnwindSafe, path::Path};
 
@@ -15,21 +16,21 @@ use rayon::prelude::*;
 use super::entry::Unusual;
 use crate::{detection::Detection, error::EvalError};
 
-/// What the file starts with.
-pub(super) const MAGIC: &[u8] = b"PAR1";
 /// Columns of integers, then those of numbers.
 const COLUMNS: [&str; 7] = ["image_id", "category_id", "x", "y", "w", "h", "score"];
 const INTEGERS: usize = 2;
 /// Rows read at once.
 const BATCH: usize = 1 << 16;
 
-/// Reads a file batch by batch and hands on what is found in order, until `convert` refuses a row or `found` a batch.
+/// Reads a file batch by batch and hands on what is found in order, until `convert` refuses a row or `found`
+/// a batch.
 pub(super) fn stream<T: Send>(
     path: &Path,
     convert: impl Fn(&Detection) -> Option<T> + Sync,
     found: impl FnMut(&[T]) -> Result<(), Unusual>,
 ) -> Result<Result<(), Unusual>, EvalError> {
-    // The library panics on some damaged files. What was found before is dropped by the caller, as after any error.
+    // The library panics on some damaged files. What was found before is dropped by the caller, as after any
+    // error.
     std::panic::catch_unwind(AssertUnwindSafe(|| read_batches(path, convert, found))).unwrap_or_else(|_| {
         let reason = "its pages or its footer contradict themselves; is the file whole?".into();
         Err(EvalError::Table { path: path.to_owned(), reason })
@@ -43,9 +44,10 @@ fn read_batches<T: Send>(
 ) -> Result<Result<(), Unusual>, EvalError> {
     let fail = |reason: String| EvalError::Table { path: path.to_owned(), reason };
     let damaged = |error: parquet::errors::ParquetError| fail(format!("{error}; is the file whole?"));
-    let io = |source| EvalError::Io { action: "read", path: path.to_owned(), source };
+    let io = |source| EvalError::io("read", path, source);
     let file = File::open(path).map_err(io)?;
-    // SAFETY: the map is read-only and dropped with the reader; a file that shrinks meanwhile is the caller's to avoid.
+    // SAFETY: the map is read-only and dropped with the reader; a file that shrinks meanwhile is the caller's
+    // to avoid.
     let mapped = unsafe { memmap2::Mmap::map(&file) }.map_err(io)?;
     // Columns are read side by side, which they cannot be from a file with its one position.
     let reader = SerializedFileReader::new(Bytes::from_owner(mapped)).map_err(damaged)?;

@@ -3,14 +3,19 @@
 use std::cmp::Reverse;
 
 use askama::Template;
+use longtail_annotations::FrequencyGroup;
 
 use super::{ClassRow, DatasetData, PairRow, plots};
-use crate::ReportError;
+use crate::{
+    ReportError,
+    groups::{range, ranges},
+};
 
 #[derive(Template)]
 #[template(path = "dataset.html")]
 struct Page<'a> {
     data: &'a DatasetData,
+    ranges: String,
     /// The plot for wide and for narrow screens.
     tail: Option<(String, String)>,
     groups: Vec<Group>,
@@ -23,7 +28,7 @@ struct Page<'a> {
 struct Group {
     letter: &'static str,
     name: &'static str,
-    range: &'static str,
+    range: String,
     classes: usize,
     boxes: String,
     share: String,
@@ -42,14 +47,6 @@ struct Pair<'a> {
     row: &'a PairRow,
     images: String,
     lift: String,
-}
-
-const GROUPS: [(&str, &str, &str); 3] =
-    [("r", "rare", "1–10 images"), ("c", "common", "11–100 images"), ("f", "frequent", "over 100 images")];
-
-/// Place of a class in `GROUPS`; a class never seen counts as rare.
-fn group(images: u64) -> usize {
-    usize::from(images > 10) + usize::from(images > 100)
 }
 
 /// Renders the page. Names from the data are escaped.
@@ -71,6 +68,7 @@ pub fn html(data: &DatasetData) -> Result<String, ReportError> {
     }
     let page = Page {
         data,
+        ranges: ranges(),
         tail: wide.zip(narrow),
         groups: groups(&classes),
         distributions,
@@ -87,14 +85,14 @@ pub fn html(data: &DatasetData) -> Result<String, ReportError> {
 
 fn groups(classes: &[ClassRow]) -> Vec<Group> {
     let all: u64 = classes.iter().map(|c| c.boxes).sum();
-    let of = |place: usize| {
-        let members = classes.iter().filter(move |c| group(c.images) == place);
-        let (letter, name, range) = GROUPS[place];
+    let of = |group: FrequencyGroup| {
+        let members = classes.iter().filter(move |c| FrequencyGroup::from_image_count(c.images) == group);
+        let (letter, name, range) = (group.letter(), group.name(), format!("{} images", range(group)));
         let boxes: u64 = members.clone().map(|c| c.boxes).sum();
         let share = format!("{:.1} %", 100.0 * boxes as f64 / all.max(1) as f64);
         Group { letter, name, range, classes: members.count(), boxes: thousands(boxes), share }
     };
-    (0..GROUPS.len()).map(of).collect()
+    FrequencyGroup::ALL.into_iter().map(of).collect()
 }
 
 fn rows(classes: &[ClassRow]) -> Vec<Class<'_>> {
@@ -104,7 +102,7 @@ fn rows(classes: &[ClassRow]) -> Vec<Class<'_>> {
     for class in classes {
         rows.push(Class {
             name: &class.name,
-            letter: GROUPS[group(class.images)].0,
+            letter: FrequencyGroup::from_image_count(class.images).letter(),
             images: thousands(class.images),
             boxes: thousands(class.boxes),
             bar: format!("{:.1}", length(class.boxes)),

@@ -1,5 +1,6 @@
 //! Plots of the data set's page as SVG.
 
+use longtail_annotations::FrequencyGroup;
 use plotters::prelude::*;
 
 use super::{ClassRow, Distribution};
@@ -10,15 +11,15 @@ const BLUE: RGBColor = RGBColor(0, 114, 178);
 const GREY: RGBColor = RGBColor(105, 112, 122);
 const RULE: RGBColor = RGBColor(226, 229, 233);
 
-/// Bands of rare, common and frequent classes: most images, colour, name.
-const BANDS: [(u64, RGBColor, &str); 3] = [
-    (10, RGBColor(255, 236, 236), "rare"),
-    (100, RGBColor(255, 248, 224), "common"),
-    (u64::MAX, RGBColor(233, 246, 235), "frequent"),
+/// Bands of rare, common and frequent classes.
+const BANDS: [(FrequencyGroup, RGBColor); 3] = [
+    (FrequencyGroup::Rare, RGBColor(255, 236, 236)),
+    (FrequencyGroup::Common, RGBColor(255, 248, 224)),
+    (FrequencyGroup::Frequent, RGBColor(233, 246, 235)),
 ];
 
-/// Images of each class as an area, boxes as dots, on a logarithmic axis; classes by falling number of images, with bands
-/// of rare, common and frequent ones. `None` without boxes.
+/// Images of each class as an area, boxes as dots, on a logarithmic axis; classes by falling number of
+/// images, with bands of rare, common and frequent ones. `None` without boxes.
 pub(super) fn tail(classes: &[ClassRow], width: u32, height: u32) -> Result<Option<String>, ReportError> {
     let most = classes.iter().map(|c| c.boxes.max(c.images)).max().unwrap_or(0);
     if most == 0 {
@@ -37,14 +38,14 @@ pub(super) fn tail(classes: &[ClassRow], width: u32, height: u32) -> Result<Opti
         let mut from = 0;
         let mut names = Vec::new();
         // Classes fall, so that frequent ones come first.
-        for (place, &(_, colour, name)) in BANDS.iter().enumerate().rev() {
-            let least = if place == 0 { 0 } else { BANDS[place - 1].0 + 1 };
-            let to = from + classes[from..].iter().take_while(|c| c.images >= least).count();
+        for &(group, colour) in BANDS.iter().rev() {
+            let of_group = |c: &&ClassRow| FrequencyGroup::from_image_count(c.images) == group;
+            let to = from + classes[from..].iter().take_while(of_group).count();
             if to > from {
                 let (left, right) = (from as f64, to as f64);
                 let band = Rectangle::new([(left, 0.5), (right, top)], colour.filled());
                 chart.draw_series(std::iter::once(band))?;
-                names.push((left, right, name));
+                names.push((left, right, group.name()));
             }
             from = to;
         }
@@ -66,7 +67,7 @@ pub(super) fn tail(classes: &[ClassRow], width: u32, height: u32) -> Result<Opti
             [(place as f64, height), (place as f64 + 1.0, height)]
         };
         let outline: Vec<(f64, f64)> =
-            classes.iter().enumerate().flat_map(|(place, class)| step(place, class.images)).collect();
+            classes.iter().enumerate().flat_map(|(index, class)| step(index, class.images)).collect();
         let mut area = outline.clone();
         area.extend([(count, 0.5), (0.0, 0.5)]);
         chart
@@ -75,8 +76,8 @@ pub(super) fn tail(classes: &[ClassRow], width: u32, height: u32) -> Result<Opti
             .legend(|(x, y)| Rectangle::new([(x + 2, y - 5), (x + 14, y + 5)], GREY.mix(0.4).filled()));
         chart.draw_series(LineSeries::new(outline, GREY.stroke_width(1)))?;
         let radius = if classes.len() > 300 { 2 } else { 3 };
-        let dots = classes.iter().enumerate().filter(|(_, class)| class.boxes > 0).map(|(place, class)| {
-            Circle::new((place as f64 + 0.5, class.boxes as f64), radius, BLUE.mix(0.75).filled())
+        let dots = classes.iter().enumerate().filter(|(_, class)| class.boxes > 0).map(|(index, class)| {
+            Circle::new((index as f64 + 0.5, class.boxes as f64), radius, BLUE.mix(0.75).filled())
         });
         chart.draw_series(dots)?.label("boxes").legend(|(x, y)| Circle::new((x + 8, y), 4, BLUE.filled()));
         chart

@@ -63,7 +63,8 @@ impl Truths {
             .iter()
             .map(|truth| {
                 let set = longtail_formats::read_annotations(&bank.folder().join(&truth.file))?;
-                Ok((truth.clone(), truth.protocol.parse()?, set))
+                let scoring: Scoring = truth.protocol.parse().map_err(longtail_eval::EvalError::from)?;
+                Ok((truth.clone(), scoring, set))
             })
             .collect::<Result<_, TrainError>>()?;
         Ok(Self { truths })

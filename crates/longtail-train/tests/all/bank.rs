@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use longtail_bank::{Bank, Precision, View};
 use longtail_data::Sampler;
 use longtail_detect::config::CascadeHeadConfig;
-use longtail_eval::read_detections;
+use longtail_eval::{Metric, read_detections};
 use longtail_head::{
     BatchRecipe, ExportFormat, Head, HeadError, HeadFile, HeadRecipe, Length, export,
     sampling::{expectation, factors},
@@ -444,10 +444,10 @@ fn a_sweep_chooses_by_held_out_images_and_goes_on() {
     let results = sweep(&bank, &held_out, &settings, &[0, 1], folder.path(), &watch).unwrap();
     assert_eq!((results.len(), watch.0.into_inner()), (4, 4));
     assert_eq!(results.iter().map(|r| r.seed).collect::<Vec<_>>(), [0, 1, 0, 1]);
-    let chosen = best(&results, "AP").unwrap();
+    let chosen = best(&results, &Metric::AP).unwrap();
     let mean = |name: &str| {
         let of = results.iter().filter(|r| r.setting == name);
-        of.map(|r| r.reports[0].1.metric("AP").unwrap()).sum::<f64>()
+        of.map(|r| r.reports[0].1.metric(&Metric::AP).unwrap()).sum::<f64>()
     };
     assert!(mean(&chosen.setting) >= mean("acsl").max(mean("softmax-cross-entropy")));
     std::fs::remove_file(folder.path().join("heads/001-seed-1.json")).unwrap();

@@ -1,0 +1,187 @@
+//! Detections matched while their file is read. Files list the detections of an image one after the other, so
+//! that an image is matched, and its detections forgotten, as soon as the next one begins. Others are read
+//! whole.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use rayon::prelude::*;
+
+use super::{
+    detections::{Detections, Row, Shard, row},
+    evaluation::Evaluation,
+    ground_truth::{Federated, GroundTruth, NOT_CHOSEN},
+    matches::Matches,
+    settings::{Plan, Settings},
+    task::Task,
+};
+use crate::{
+    error::EvalError,
+    reading::{Unusual, stream, thorough},
+};
+
+/// Detections that wait for more before their images are matched: enough work for every thread.
+const WAITING: usize = 1 << 16;
+/// Images of a task.
+const IMAGES: usize = 64;
+/// Least bytes of an entry; a bound for the memory to ask for.
+const LEAST_ENTRY: u64 = 56;
+
+impl Detections<'_> {
+    /// Adds the detections of a file; fields besides those of [`Detection`] are ignored.
+    ///
+    /// # Errors
+    /// If the file cannot be read or is no such list, the message names entry and field, or has line and
+    /// column; if a detection is of an unknown image, is not finite or has a negative size; if memory runs
+    /// out. Nothing is added then.
+    pub fn read(&mut self, path: &Path) -> Result<(), EvalError> {
+        let (rows, seen) = (self.rows.len(), self.seen);
+        if self.images.len() == self.truth.images() {
+            let bytes = path.metadata().map_or(0, |m| m.len());
+            // Pages that are never touched cost nothing.
+            self.rows.try_reserve((bytes / LEAST_ENTRY) as usize).map_err(|_| EvalError::TooLarge {
+                path: path.to_owned(),
+                bytes: bytes / LEAST_ENTRY * 48,
+            })?;
+        }
+        let truth = self.truth;
+        let fast = stream(
+            path,
+            |detection| row(truth, detection).ok(),
+            |rows| {
+                self.push(rows);
+                Ok(())
+            },
+        );
+        if !matches!(fast, Ok(Ok(()))) {
+            self.rows.truncate(rows);
+            self.seen = seen;
+        }
+        if fast?.is_err() {
+            let batch = thorough(path)?;
+            self.extend(&batch)?;
+        }
+        Ok(())
+    }
+}
+
+impl Evaluation {
+    /// Matches the detections of a file, as [`Detections::read`](crate::Detections::read) and
+    /// [`Evaluation::new`] do, to the same bits; where the file has its detections image by image, without
+    /// holding all of them.
+    ///
+    /// # Errors
+    /// As these.
+    pub fn read(truth: &GroundTruth, path: &Path, settings: &Settings) -> Result<Self, EvalError> {
+        let plan = settings.plan()?;
+        plan.check(truth)?;
+        // The best detections of a class are known at the end only.
+        if plan.per_class.is_none() {
+            let federated = plan.federated.then(|| truth.federated()).transpose()?;
+            let mut images = Images::new(truth, &plan, federated);
+            let add = |rows: &[Row]| images.add(rows);
+            if stream(path, |detection| row(truth, detection).ok(), add)?.is_ok()
+                && let Ok(matches) = images.finish()
+            {
+                return Ok(Self::of(truth, settings, plan, matches));
+            }
+        }
+        let mut all = Detections::new(truth, Shard::WHOLE);
+        all.read(path)?;
+        Self::new(&all, settings)
+    }
+}
+
+/// Images matched so far.
+struct Images<'a> {
+    truth: &'a GroundTruth,
+    plan: &'a Plan,
+    federated: Option<&'a Federated>,
+    /// Detections of images that are not matched yet; of the last image there may be more to come.
+    waiting: Vec<Row>,
+    /// By index of the image.
+    matched: Vec<bool>,
+    matches: Matches,
+    matching: Duration,
+}
+
+impl<'a> Images<'a> {
+    fn new(truth: &'a GroundTruth, plan: &'a Plan, federated: Option<&'a Federated>) -> Self {
+        Self {
+            truth,
+            plan,
+            federated,
+            waiting: Vec::with_capacity(2 * WAITING),
+            matched: vec![false; truth.images()],
+            matches: Matches::default(),
+            matching: Duration::ZERO,
+        }
+    }
+
+    /// Refuses detections of an image that others have followed.
+    fn add(&mut self, rows: &[Row]) -> Result<(), Unusual> {
+        if self.truth.has_other_images() {
+            self.waiting.extend(rows.iter().filter(|row| row.image != NOT_CHOSEN));
+            let others = rows.iter().filter(|row| row.image == NOT_CHOSEN).count() as u64;
+            self.matches.counts.read += others;
+            self.matches.counts.not_chosen += others;
+        } else {
+            self.waiting.extend_from_slice(rows);
+        }
+        if self.waiting.len() < WAITING {
+            return Ok(());
+        }
+        let last = self.waiting.last().map(|row| row.image);
+        let complete =
+            self.waiting.iter().rposition(|row| Some(row.image) != last).map_or(0, |index| index + 1);
+        self.match_first(complete)
+    }
+
+    /// Matches the images of the first `count` waiting detections.
+    fn match_first(&mut self, count: usize) -> Result<(), Unusual> {
+        let start = Instant::now();
+        let images: Vec<&[Row]> = self.waiting[..count].chunk_by(|a, b| a.image == b.image).collect();
+        for rows in &images {
+            if std::mem::replace(&mut self.matched[rows[0].image as usize], true) {
+                return Err(Unusual);
+            }
+        }
+        let (truth, plan, federated) = (self.truth, self.plan, self.federated);
+        let tasks: Vec<Task<'_>> = images
+            .par_chunks(IMAGES)
+            .map(|images| {
+                let most = images.iter().map(|rows| rows.len()).sum();
+                let mut task = Task::new(truth, plan, most);
+                let mut indices = Vec::new();
+                for rows in images {
+                    indices.clear();
+                    indices.extend(0..rows.len() as u32);
+                    task.match_image(rows, rows[0].image, &indices, None, federated);
+                }
+                // As long as it must be: a task asks for as much as all detections would need.
+                task.found = task.found.compact();
+                task
+            })
+            .collect();
+        tasks.into_iter().for_each(|task| self.matches.add(task));
+        self.waiting.drain(..count);
+        self.matching += start.elapsed();
+        Ok(())
+    }
+
+    /// All outcomes in their order.
+    fn finish(mut self) -> Result<Matches, Unusual> {
+        self.match_first(self.waiting.len())?;
+        // Images without detections have boxes that count.
+        let mut task = Task::new(self.truth, self.plan, 0);
+        for (image, _) in (0u32..).zip(&self.matched).filter(|(_, matched)| !**matched) {
+            task.match_image(&[], image, &[], None, self.federated);
+        }
+        self.matches.add(task);
+        self.matches.sort(self.plan);
+        self.matches.matching = self.matching;
+        Ok(self.matches)
+    }
+}

@@ -1,0 +1,24 @@
+//! Everything that the evaluator promises, as one program.
+
+mod common;
+
+mod calibration;
+mod coco_rules;
+mod comparison;
+mod confusions;
+mod error_rules;
+mod errors;
+mod errors_and_files;
+mod files;
+mod lenient;
+mod lvis_rules;
+mod mutations;
+mod open_images;
+mod open_images_rules;
+mod open_images_sets;
+mod parameters;
+mod parts;
+mod properties;
+mod references;
+mod results;
+mod streaming;
