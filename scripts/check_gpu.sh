@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 feature=${1:?cuda, vulkan or wgpu}
 export LONGTAIL_TEST_DEVICE="${LONGTAIL_TEST_DEVICE:-$feature}" LONGTAIL_TEST_STEPS="${2:-1000}"
 # The same crates in both calls: others would change the features of what they share, and build it anew.
-gpu_test() { cargo test -p longtail-loss -p longtail-detect -p longtail-train --features "longtail-train/$feature" "$@"; }
+gpu_test() { cargo test -p longtail-ops -p longtail-detect -p longtail-train --features "longtail-train/$feature" "$@"; }
 gpu_test --lib gpu
-gpu_test --test operations --test golden --test gpu_smoke --test golden_detector --test golden_cascade --test gpu -- \
+gpu_test --test all --test golden_detector --test golden_cascade --test gpu -- \
     --nocapture --test-threads 1

@@ -1,6 +1,6 @@
-"""Golden vectors of RoIAlign and its gradient from torchvision, for crates/longtail-detect/tests/golden.rs.
+"""Golden vectors of RoIAlign and its gradient from torchvision, for crates/longtail-ops/tests/golden.rs.
 
-python scripts/golden/roi_align.py > crates/longtail-detect/tests/golden/roi_align.json
+python scripts/golden/roi_align.py > crates/longtail-ops/tests/golden/roi_align.json
 Needs: pip install torch torchvision. Made with torch 2.15 and torchvision 0.29.
 """
 

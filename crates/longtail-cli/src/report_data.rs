@@ -57,7 +57,7 @@ pub fn compared(classifiers: &[ClassifierResult]) -> Option<(usize, usize)> {
     let authors = |c: &ClassifierResult| matches!(&c.loss, LossConfig::Acsl(acsl) if acsl.background == Background::FrequencySampled);
     let last = classifiers.iter().rposition(authors).or(classifiers.len().checked_sub(1))?;
     let same_steps = |c: &ClassifierResult| {
-        matches!(c.loss, LossConfig::SoftmaxCrossEntropy) && c.stage == classifiers[last].stage
+        matches!(c.loss, LossConfig::SoftmaxCrossEntropy(_)) && c.stage == classifiers[last].stage
     };
     let first = classifiers.iter().position(same_steps).unwrap_or(0);
     (last != first).then_some((first, last))
@@ -122,28 +122,11 @@ pub fn train_images(classes: &ClassTable) -> BTreeMap<i64, u64> {
 
 /// A classifier as tables and pages show it.
 pub fn method(result: &ClassifierResult) -> Method {
-    let background = match &result.loss {
-        LossConfig::Acsl(acsl) => match acsl.background {
-            Background::Adaptive => "adaptive",
-            Background::FrequencySampled => "frequency-sampled",
-            Background::Dense => "dense",
-            Background::Threshold(_) => "own threshold",
-            Background::Ramp(_) => "rising threshold",
-            Background::ScoreSampled => "score-sampled",
-            Background::Balanced => "balanced gradients",
-        },
-        LossConfig::Eql(_) | LossConfig::SigmoidBce(_) | LossConfig::EqlV2(_) => "all classes",
-        LossConfig::Focal(_) | LossConfig::EqualizedFocal(_) => "all classes, focused",
-        LossConfig::DropLoss(_) => "sampled",
-        LossConfig::Federated(_) => "drawn classes",
-        LossConfig::Bags(_) => "own column, others of groups",
-        LossConfig::SoftmaxCrossEntropy
-        | LossConfig::Seesaw(_)
-        | LossConfig::ClassBalanced(_)
-        | LossConfig::Ldam(_)
-        | LossConfig::BalancedSoftmax(_) => "own column",
-    };
-    Method { name: result.name.clone(), background: background.into(), reports: result.reports.clone() }
+    Method {
+        name: result.name.clone(),
+        background: result.loss.method().background().into(),
+        reports: result.reports.clone(),
+    }
 }
 
 /// One sentence: what the compared method gains on the tail, what it costs elsewhere, and what remains of it when

@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if found != expected {
         return Err("the two ways differ".into());
     }
-    let kept: Vec<usize> = found.iter().map(|(place, _)| *place).collect();
+    let kept: Vec<usize> = found.iter().map(|(index, _)| *index).collect();
     let out = serde_json::json!({ "ours": ours, "loop": looped, "kept": kept });
     std::io::Write::write_all(&mut std::io::stdout(), out.to_string().as_bytes())?;
     Ok(())

@@ -6,9 +6,9 @@ use crate::{
     fpn::STRIDES,
 };
 
-/// Anchors of every level for feature maps of `[height, width]` of an `image` of `[height, width]` with its padding,
-/// level by level, row by row, ratio by ratio.
-pub fn anchors(config: &AnchorConfig, sizes: &[[usize; 2]; 5], image: [usize; 2]) -> Vec<Vec<Xyxy>> {
+/// Anchors of every level for feature maps of `[height, width]` of an `image` of `[height, width]` with its
+/// padding, level by level, row by row, ratio by ratio.
+pub(crate) fn anchors(config: &AnchorConfig, sizes: &[[usize; 2]; 5], image: [usize; 2]) -> Vec<Vec<Xyxy>> {
     sizes
         .iter()
         .zip(STRIDES)

@@ -29,8 +29,8 @@ pub fn clip(b: &Xyxy, size: [u32; 2]) -> Xyxy {
     [b[0].clamp(0.0, width), b[1].clamp(0.0, height), b[2].clamp(0.0, width), b[3].clamp(0.0, height)]
 }
 
-/// Box deltas (Girshick et al., R-CNN, CVPR 2014): centre shifts in sides, log-ratios of sides, each divided by a
-/// standard deviation.
+/// Box deltas (Girshick et al., R-CNN, CVPR 2014): centre shifts in sides, log-ratios of sides, each divided
+/// by a standard deviation.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct BoxCoder {
     /// Standard deviations of dx, dy, dw, dh.

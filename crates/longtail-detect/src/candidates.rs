@@ -9,7 +9,7 @@ use crate::{
     config::RoiHeadConfig,
     faster_rcnn::{FasterRcnn, ImageBatch},
     matcher::{Match, match_boxes},
-    roi_head::{BoxFeatures, with_ground_truth},
+    roi_head::{BoxFeatures, add_ground_truth_to_proposals},
     rpn::{self, Phase},
 };
 
@@ -36,40 +36,40 @@ pub struct CandidateFeatures {
     pub images: Vec<Candidates>,
 }
 
-/// All foreground candidates of an image, and the background ones whose places `keep` chooses among so many. Of boxes at one
-/// place the first gives the label.
-pub fn candidates(
+/// All foreground candidates of an image, and the background ones whose indices `keep` chooses among so many.
+/// Of boxes with the same corners the first gives the label.
+pub(crate) fn candidates(
     config: &RoiHeadConfig,
     proposals: &[Xyxy],
     targets: &Targets,
     keep: impl Fn(usize) -> Vec<usize>,
 ) -> Candidates {
     // As in training: the ground truth comes along.
-    let boxes = with_ground_truth(proposals, targets);
+    let boxes = add_ground_truth_to_proposals(proposals, targets);
     let matches = match_boxes(&boxes, targets, config.positive_iou, config.positive_iou, false);
     let background: Vec<usize> =
-        (0..boxes.len()).filter(|&place| matches[place] == Match::Background).collect();
+        (0..boxes.len()).filter(|&index| matches[index] == Match::Background).collect();
     let mut found = Candidates { background: background.len(), ..Candidates::default() };
-    let mut add = |place: usize, label: u32| {
-        let overlaps = targets.boxes.iter().map(|truth| iou(&boxes[place], truth));
-        found.boxes.push(boxes[place]);
+    let mut add = |index: usize, label: u32| {
+        let overlaps = targets.boxes.iter().map(|truth| iou(&boxes[index], truth));
+        found.boxes.push(boxes[index]);
         found.labels.push(label);
         found.ious.push(overlaps.fold(0.0, f32::max));
     };
-    for (place, matched) in matches.iter().enumerate() {
+    for (index, matched) in matches.iter().enumerate() {
         if let Match::Object(truth) = matched {
-            add(place, targets.labels[*truth] + 1);
+            add(index, targets.labels[*truth] + 1);
         }
     }
-    for place in keep(background.len()) {
-        add(background[place], 0);
+    for index in keep(background.len()) {
+        add(background[index], 0);
     }
     found
 }
 
 impl FasterRcnn {
-    /// All foreground candidates of a training step on these images, and the background ones that `keep(image, number)`
-    /// chooses, with their features.
+    /// All foreground candidates of a training step on these images, and the background ones that
+    /// `keep(image, number)` chooses, with their features.
     pub fn candidate_features(
         &self,
         images: &ImageBatch,

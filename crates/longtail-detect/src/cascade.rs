@@ -6,8 +6,8 @@ use crate::layers::Linear;
 
 use crate::boxes::{BoxCoder, Xyxy, clip};
 
-/// The boxes that a head makes of its RoIs, inside their images of `sizes`; `deltas [R × 4]`. A box whose deltas are not
-/// finite stays, so that training ends with its loss, not here.
+/// The boxes that a head makes of its RoIs, inside their images of `sizes`; `deltas [R × 4]`. A box whose
+/// deltas are not finite stays, so that training ends with its loss, not here.
 pub(crate) fn refine(
     coder: BoxCoder,
     rois: &[(usize, Xyxy)],
@@ -24,8 +24,8 @@ pub(crate) fn refine(
         .collect()
 }
 
-/// The one layer over the features of all heads, side by side, whose logits are the average over the heads' classifiers: that
-/// is how a cascade scores (as mmdetection; detectron2 averages probabilities).
+/// The one layer over the features of all heads, side by side, whose logits are the average over the heads'
+/// classifiers: that is how a cascade scores (as mmdetection; detectron2 averages probabilities).
 pub fn averaged(classifiers: &[Linear]) -> Linear {
     if let [only] = classifiers {
         return only.clone();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     backbone::{BackboneConfig, ResNetConfig},
-    error::DetectError,
+    error::{DetectError, check},
 };
 
 /// Most heads after the first.
@@ -29,8 +29,8 @@ pub struct FasterRcnnConfig {
     pub cascade: Vec<CascadeHeadConfig>,
 }
 
-/// A further head of a Cascade R-CNN (Cai and Vasconcelos, CVPR 2018): what it does not share with `roi_head`. It has layers of
-/// its own.
+/// A further head of a Cascade R-CNN (Cai and Vasconcelos, CVPR 2018): what it does not share with
+/// `roi_head`. It has layers of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CascadeHeadConfig {
@@ -50,7 +50,8 @@ pub struct AnchorConfig {
     pub scale: f32,
     /// Heights over widths.
     pub ratios: Vec<f32>,
-    /// Round the corners around their place to whole pixels, as torchvision; detectron2 and mmdetection 2.x do not.
+    /// Round the corners of the base anchors to whole pixels, as torchvision; detectron2 and mmdetection 2.x
+    /// do not.
     pub rounded: bool,
     /// Distance of neighbours.
     pub spacing: AnchorSpacing,
@@ -62,8 +63,8 @@ pub struct AnchorConfig {
 pub enum AnchorSpacing {
     /// The level's stride: 4, 8, 16, 32, 64.
     Stride,
-    /// Side of the padded image over side of the feature map, rounded down, as torchvision: less than 64 on P6 where
-    /// the image is no multiple of 64.
+    /// Side of the padded image over side of the feature map, rounded down, as torchvision: less than 64 on
+    /// P6 where the image is not a multiple of 64.
     ImageOverMap,
 }
 
@@ -105,7 +106,8 @@ pub struct RoiHeadConfig {
     pub positive_fraction: f32,
     /// Bins along each side of RoIAlign.
     pub pooled_size: usize,
-    /// Samples along each side of a bin; 0: as many as the bin has feature pixels, as detectron2 and mmdetection 2.x.
+    /// Samples along each side of a bin; 0: as many as the bin has feature pixels, as detectron2 and
+    /// mmdetection 2.x.
     pub sampling_ratio: usize,
     /// Shift RoIAlign by half a pixel.
     pub aligned: bool,
@@ -115,8 +117,8 @@ pub struct RoiHeadConfig {
     pub hidden: usize,
     /// One box regression for all classes instead of one a class.
     pub class_agnostic: bool,
-    /// A last hidden layer for the box regression alone, so that the classifier's can be trained again without moving
-    /// boxes.
+    /// A last hidden layer for the box regression alone, so that the classifier's can be trained again
+    /// without moving boxes.
     pub separate_regression: bool,
     /// Standard deviations that box deltas are divided by.
     pub box_deviations: [f32; 4],
@@ -136,7 +138,8 @@ pub struct TestConfig {
     pub max_detections: usize,
     /// Detections of a class in an image; 0: no limit.
     pub max_per_class: usize,
-    /// Smallest side of a box in pixels of the network's input, at least this or the box is left out. torchvision: 0.01.
+    /// Smallest side of a box in pixels of the network's input, at least this or the box is left out.
+    /// torchvision: 0.01.
     pub min_side: f32,
     /// Boxes of different classes compete too.
     pub class_agnostic_nms: bool,
@@ -372,16 +375,4 @@ impl TestConfig {
             }
         }
     }
-}
-
-pub(crate) fn check(
-    field: &'static str,
-    value: impl std::fmt::Display,
-    holds: bool,
-    expected: &str,
-) -> Result<(), DetectError> {
-    if holds {
-        return Ok(());
-    }
-    Err(DetectError::Config { field, reason: format!("is {value}; it must be {expected}") })
 }

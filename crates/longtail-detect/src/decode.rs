@@ -1,14 +1,32 @@
-//! From scores and regressed boxes to detections: on slices, so that stored proposals give what the detector gives.
+//! From scores and regressed boxes to detections: on slices, so that stored proposals give what the detector
+//! gives.
+
+use longtail_data::BatchImage;
 
 use crate::{
     boxes::{BoxCoder, Xyxy, clip},
     config::TestConfig,
-    faster_rcnn::{Detections, ImageMeta},
-    postprocess::ScoredBoxes,
+    postprocess::{Detections, ScoredBoxes},
 };
 
-/// Regressed boxes of an image's proposals in pixels of the original image, `[R × columns]`; `deltas [R × columns × 4]`.
-/// `size` is height and width of the image inside its batch. A box below `test.min_side` has no area.
+/// How to bring detections back to the original image.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImageMeta {
+    /// Height and width of the original.
+    pub original_size: [u32; 2],
+    /// Size in the batch over original size, along x and y.
+    pub scale: [f32; 2],
+}
+
+impl From<&BatchImage> for ImageMeta {
+    fn from(image: &BatchImage) -> Self {
+        Self { original_size: [image.original_height, image.original_width], scale: image.scale() }
+    }
+}
+
+/// Regressed boxes of an image's proposals in pixels of the original image, `[R × columns]`; `deltas [R ×
+/// columns × 4]`. `size` is height and width of the image inside its batch. A box below `test.min_side` has
+/// no area.
 pub fn regress(
     coder: BoxCoder,
     proposals: &[Xyxy],
@@ -39,8 +57,8 @@ pub fn detections(boxes: &[Xyxy], scores: &[f32], classes: usize, test: &TestCon
     let scored = ScoredBoxes { boxes, scores, classes };
     let kept = scored.select(test);
     Detections {
-        boxes: kept.iter().map(|&(place, _)| scored.box_of(place)).collect(),
-        labels: kept.iter().map(|&(place, _)| scored.class_of(place) as u32).collect(),
+        boxes: kept.iter().map(|&(index, _)| scored.box_of(index)).collect(),
+        labels: kept.iter().map(|&(index, _)| scored.class_of(index) as u32).collect(),
         scores: kept.iter().map(|&(_, score)| score).collect(),
     }
 }

@@ -18,3 +18,15 @@ pub enum DetectError {
     #[error(transparent)]
     Loss(#[from] LossError),
 }
+
+pub(crate) fn check(
+    field: &'static str,
+    value: impl std::fmt::Display,
+    holds: bool,
+    expected: &str,
+) -> Result<(), DetectError> {
+    if holds {
+        return Ok(());
+    }
+    Err(DetectError::Config { field, reason: format!("is {value}; it must be {expected}") })
+}

@@ -1,10 +1,10 @@
-//! Faster R-CNN (Ren et al., NeurIPS 2015) with a feature pyramid, and Cascade R-CNN (Cai and Vasconcelos, CVPR 2018).
+//! Faster R-CNN (Ren et al., NeurIPS 2015) with a feature pyramid, and Cascade R-CNN (Cai and Vasconcelos,
+//! CVPR 2018).
 
 use burn::{
     module::Module,
     tensor::{Device, Tensor},
 };
-use longtail_data::BatchImage;
 use rayon::prelude::*;
 
 use crate::{
@@ -13,9 +13,10 @@ use crate::{
     boxes::{BoxCoder, Xyxy},
     cascade::refine,
     config::{FasterRcnnConfig, RoiHeadConfig, TestConfig},
-    decode::{detections, regress},
+    decode::{ImageMeta, detections, regress},
     fpn::FeaturePyramid,
     layers::{Initializer, Linear},
+    postprocess::Detections,
     roi_head::{BoxFeatures, RoiHead},
     rpn::{self, Phase, RpnHead, RpnOutput},
 };
@@ -28,36 +29,10 @@ pub struct ImageBatch {
     pub sizes: Vec<[u32; 2]>,
 }
 
-/// How to bring detections back to the original image.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ImageMeta {
-    /// Height and width of the original.
-    pub original_size: [u32; 2],
-    /// Size in the batch over original size, along x and y.
-    pub scale: [f32; 2],
-}
-
-impl From<&BatchImage> for ImageMeta {
-    fn from(image: &BatchImage) -> Self {
-        Self { original_size: [image.original_height, image.original_width], scale: image.scale() }
-    }
-}
-
-/// Detections of an image, best first.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Detections {
-    /// x1, y1, x2, y2 in pixels of the original image.
-    pub boxes: Vec<Xyxy>,
-    /// Labels in `0..C`.
-    pub labels: Vec<u32>,
-    /// Scores in `0..=1`.
-    pub scores: Vec<f32>,
-}
-
 /// Features of all proposals of a batch, from which any classifier makes detections.
 pub struct ProposalFeatures {
-    /// What the classifier sees, `[R, D]`; in a cascade that of every head, side by side, `[R, heads × D]`, for
-    /// [`averaged`](crate::cascade::averaged).
+    /// What the classifier sees, `[R, D]`; in a cascade that of every head, side by side, `[R, heads × D]`,
+    /// for [`averaged`](crate::cascade::averaged).
     pub features: Tensor<2>,
     /// What the last hidden layer of the first head sees, `[R, H]`.
     pub hidden: Tensor<2>,
@@ -120,7 +95,8 @@ impl Head<'_> {
 }
 
 impl FasterRcnnConfig {
-    /// A detector with initial weights from `seed`. `outputs` is the width of every head's classifier, as its loss says.
+    /// A detector with initial weights from `seed`. `outputs` is the width of every head's classifier, as its
+    /// loss says.
     pub fn init(&self, num_classes: usize, outputs: usize, seed: u64, device: &Device) -> FasterRcnn {
         let mut initializer = Initializer::new(seed, device);
         let initializer = &mut initializer;
@@ -200,7 +176,8 @@ impl FasterRcnn {
         detections(&boxes, scores, self.num_classes, test)
     }
 
-    /// Regressed boxes of an image's proposals in pixels of the original image: one a proposal, or one a class.
+    /// Regressed boxes of an image's proposals in pixels of the original image: one a proposal, or one a
+    /// class.
     pub fn regressed_boxes(
         &self,
         proposals: &ProposalFeatures,

@@ -4,13 +4,12 @@ use burn::{
     module::{Module, Param, RunningState},
     tensor::{Device, Tensor, TensorData, module::linear},
 };
+use longtail_ops::{Activation, ConvOptions, FixedConv};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Normal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-
-use crate::ops::{self, Activation, ConvOptions, FixedConv};
 
 /// Weight of the newest batch in the running statistics.
 const MOMENTUM: f32 = 0.1;
@@ -125,14 +124,22 @@ impl BatchNorm {
     /// Normalises by the statistics of the batch, and keeps a running average of them.
     fn forward(&self, x: Tensor<4>, residual: Option<Tensor<4>>, activation: Activation) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
-        let statistics = ops::statistics(x.clone());
+        let statistics = longtail_ops::statistics(x.clone());
         let count = (batch * height * width) as f32;
         let row =
             |index: usize| statistics.clone().slice([index..index + 1, 0..channels]).reshape([channels]);
         // The running variance is the unbiased one, as in PyTorch.
         blend(&self.running_mean, row(0));
         blend(&self.running_variance, row(1) * (count / (count - 1.0).max(1.0)));
-        ops::batch_norm(x, self.gamma.val(), self.beta.val(), residual, statistics, self.epsilon, activation)
+        longtail_ops::batch_norm(
+            x,
+            self.gamma.val(),
+            self.beta.val(),
+            residual,
+            statistics,
+            self.epsilon,
+            activation,
+        )
     }
 }
 
@@ -192,15 +199,17 @@ impl ConvNorm {
         let options = conv_options(&x, &weight, self.stride, self.groups, self.same);
         match self.norm.fixed(x.is_autodiff()) {
             Some([scale, shift]) => {
-                ops::conv2d_affine(x, weight, scale, shift, residual, options, activation)
+                longtail_ops::conv2d_affine(x, weight, scale, shift, residual, options, activation)
             }
-            None => self.norm.forward(ops::conv2d(x, weight, None, options), residual, activation.into()),
+            None => {
+                self.norm.forward(longtail_ops::conv2d(x, weight, None, options), residual, activation.into())
+            }
         }
     }
 }
 
-/// An inverted residual block, its first and last convolution pointwise: `activation` after all but the last, and `x` added at the end if
-/// `skip` says so. In one pass where all normalise by fixed statistics.
+/// An inverted residual block, its first and last convolution pointwise: `activation` after all but the last,
+/// and `x` added at the end if `skip` says so. In one pass where all normalise by fixed statistics.
 pub fn inverted_residual(
     expand: Option<&ConvNorm>,
     depthwise: &ConvNorm,
@@ -217,9 +226,9 @@ pub fn inverted_residual(
         let (stride, groups, same) = (depthwise.stride, depthwise.groups, depthwise.same);
         let options = conv_options(&x, &second.weight, stride, groups, same);
         match expand.map(fixed) {
-            None => return ops::depthwise_separable(x, [second, third], options, skip, activation),
+            None => return longtail_ops::depthwise_separable(x, [second, third], options, skip, activation),
             Some(Some(first)) => {
-                return ops::inverted_residual(x, [first, second, third], options, skip, activation);
+                return longtail_ops::inverted_residual(x, [first, second, third], options, skip, activation);
             }
             Some(None) => {}
         }
@@ -255,7 +264,7 @@ impl Conv {
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let weight = self.weight.val();
         let options = conv_options(&x, &weight, 1, 1, false);
-        ops::conv2d(x, weight, Some(self.bias.val()), options)
+        longtail_ops::conv2d(x, weight, Some(self.bias.val()), options)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which object an anchor or proposal belongs to, and which of them are sampled for the losses.
 
 use longtail_data::Targets;
-use longtail_loss::{DrawKey, draw::without_replacement};
+use longtail_draw::{DrawKey, StreamId, without_replacement};
 
 use crate::boxes::{Xyxy, area, intersection, iou};
 
@@ -10,8 +10,8 @@ const CROWD_OVERLAP: f32 = 0.5;
 
 /// What a candidate box is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Match {
-    /// Belongs to the ground truth at this place.
+pub(crate) enum Match {
+    /// Belongs to the ground truth box of this index.
     Object(usize),
     /// Background.
     Background,
@@ -21,7 +21,7 @@ pub enum Match {
 
 /// Matches candidates to ground truth: an object from `positive` IoU on, background below `negative`. With
 /// `allow_low_quality` the best candidates of each box belong to it at any IoU above 0.
-pub fn match_boxes(
+pub(crate) fn match_boxes(
     candidates: &[Xyxy],
     targets: &Targets,
     positive: f32,
@@ -33,11 +33,11 @@ pub fn match_boxes(
         .iter()
         .map(|candidate| {
             let mut best = (0.0, 0);
-            for (place, truth) in targets.boxes.iter().enumerate() {
+            for (index, truth) in targets.boxes.iter().enumerate() {
                 let overlap = iou(candidate, truth);
-                best_of_truth[place] = best_of_truth[place].max(overlap);
+                best_of_truth[index] = best_of_truth[index].max(overlap);
                 if overlap > best.0 {
-                    best = (overlap, place);
+                    best = (overlap, index);
                 }
             }
             best
@@ -50,7 +50,7 @@ pub fn match_boxes(
     candidates
         .iter()
         .zip(best)
-        .map(|(candidate, (overlap, place))| {
+        .map(|(candidate, (overlap, index))| {
             let low_quality = || {
                 targets
                     .boxes
@@ -59,7 +59,7 @@ pub fn match_boxes(
                     .any(|(t, best)| *best > 0.0 && iou(candidate, t) == *best)
             };
             if overlap >= positive && overlap > 0.0 || (allow_low_quality && overlap > 0.0 && low_quality()) {
-                Match::Object(place)
+                Match::Object(index)
             } else if overlap >= negative || in_crowd(candidate) {
                 Match::Ignored
             } else {
@@ -69,34 +69,45 @@ pub fn match_boxes(
         .collect()
 }
 
-/// Candidates drawn for a loss, by place.
+/// Candidates drawn for a loss, by index.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sampled {
+pub(crate) struct Sampled {
     /// Candidate and its ground truth.
-    pub objects: Vec<(usize, usize)>,
+    pub(crate) objects: Vec<(usize, usize)>,
     /// Background candidates.
-    pub background: Vec<usize>,
+    pub(crate) background: Vec<usize>,
 }
 
-/// Draws `count` candidates, at most `fraction` of them objects, filled up with background.
-pub fn sample(matches: &[Match], count: usize, fraction: f32, key: DrawKey, purpose: u64) -> Sampled {
+/// Draws `count` candidates, at most `fraction` of them objects, filled up with background; the streams are those of
+/// objects and of background.
+pub(crate) fn sample(
+    matches: &[Match],
+    count: usize,
+    fraction: f32,
+    key: DrawKey,
+    [of_objects, of_background]: [StreamId; 2],
+) -> Sampled {
     let objects: Vec<(usize, usize)> = matches
         .iter()
         .enumerate()
-        .filter_map(|(place, m)| if let Match::Object(truth) = m { Some((place, *truth)) } else { None })
+        .filter_map(|(index, m)| if let Match::Object(truth) = m { Some((index, *truth)) } else { None })
         .collect();
     let background: Vec<usize> =
-        (0..matches.len()).filter(|&place| matches[place] == Match::Background).collect();
+        (0..matches.len()).filter(|&index| matches[index] == Match::Background).collect();
     let most = (count as f32 * fraction) as usize;
-    let drawn = without_replacement(key, purpose * 2, objects.len(), most);
+    let drawn = without_replacement(key, of_objects, objects.len(), most);
     let objects: Vec<_> = drawn.into_iter().map(|i| objects[i]).collect();
-    let drawn = without_replacement(key, purpose * 2 + 1, background.len(), count - objects.len());
+    let drawn = without_replacement(key, of_background, background.len(), count - objects.len());
     Sampled { background: drawn.into_iter().map(|i| background[i]).collect(), objects }
 }
 
 #[cfg(test)]
 mod tests {
+    use longtail_draw::Purpose;
+
     use super::*;
+
+    const STREAMS: [StreamId; 2] = [Purpose::RoiObjects.at(0), Purpose::RoiBackground.at(0)];
 
     #[test]
     fn thresholds_low_quality_and_crowds() {
@@ -127,12 +138,12 @@ mod tests {
         matches.extend((0..10).map(Match::Object));
         matches.push(Match::Ignored);
         let key = DrawKey { seed: 1, step: 2 };
-        let sampled = sample(&matches, 16, 0.25, key, 0);
+        let sampled = sample(&matches, 16, 0.25, key, STREAMS);
         assert_eq!((sampled.objects.len(), sampled.background.len()), (4, 12));
-        assert!(sampled.objects.iter().all(|(place, truth)| place - 50 == *truth));
-        assert_eq!(sampled, sample(&matches, 16, 0.25, key, 0));
-        assert_ne!(sampled, sample(&matches, 16, 0.25, DrawKey { seed: 1, step: 3 }, 0));
-        let few = sample(&matches[48..51], 16, 0.25, key, 0);
+        assert!(sampled.objects.iter().all(|(index, truth)| index - 50 == *truth));
+        assert_eq!(sampled, sample(&matches, 16, 0.25, key, STREAMS));
+        assert_ne!(sampled, sample(&matches, 16, 0.25, DrawKey { seed: 1, step: 3 }, STREAMS));
+        let few = sample(&matches[48..51], 16, 0.25, key, STREAMS);
         assert_eq!((few.objects.len(), few.background.len()), (1, 2));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::boxes::{Xyxy, iou};
 
-/// Places of the boxes that survive, in descending order of score, at most `limit`. `order` lists places by
+/// Indices of the boxes that survive, in descending order of score, at most `limit`. `order` lists indices by
 /// descending score; two boxes compete if `group` gives them the same number.
 pub fn suppress(
     boxes: &[Xyxy],
@@ -14,24 +14,24 @@ pub fn suppress(
     let mut kept: Vec<usize> = Vec::with_capacity(limit.min(order.len()));
     // Survivors by group, so that a box meets only its rivals.
     let mut by_group: Vec<Vec<usize>> = Vec::new();
-    for &place in order {
+    for &index in order {
         if kept.len() == limit {
             break;
         }
-        let group = group(place);
+        let group = group(index);
         if by_group.len() <= group {
             by_group.resize(group + 1, Vec::new());
         }
         let rivals = &mut by_group[group];
-        if rivals.iter().all(|&rival| iou(&boxes[rival], &boxes[place]) <= threshold) {
-            rivals.push(place);
-            kept.push(place);
+        if rivals.iter().all(|&rival| iou(&boxes[rival], &boxes[index]) <= threshold) {
+            rivals.push(index);
+            kept.push(index);
         }
     }
     kept
 }
 
-/// The places of `scores` in descending order; equal scores keep their order.
+/// The indices of `scores` in descending order; equal scores keep their order.
 pub fn descending(scores: &[f32]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
@@ -50,7 +50,7 @@ mod tests {
         let order = descending(&[0.5, 0.9, 0.1, 0.7]);
         assert_eq!(order, [1, 3, 0, 2]);
         assert_eq!(suppress(&BOXES, &order, |_| 0, 0.5, 10), [1, 2]);
-        assert_eq!(suppress(&BOXES, &order, |place| place % 2, 0.5, 10), [1, 0, 2]);
+        assert_eq!(suppress(&BOXES, &order, |index| index % 2, 0.5, 10), [1, 0, 2]);
         assert_eq!(suppress(&BOXES, &order, |_| 0, 0.5, 1), [1]);
     }
 

@@ -1,12 +1,13 @@
-//! The box head: two hidden layers over RoIAlign features, a classifier and a box regression. The regression reads the
-//! classifier's last hidden layer, or one of its own.
+//! The box head: two hidden layers over RoIAlign features, a classifier and a box regression. The regression
+//! reads the classifier's last hidden layer, or one of its own.
 
 use burn::{
     module::Module,
     tensor::{Int, Tensor, TensorData, activation::relu},
 };
 use longtail_data::Targets;
-use longtail_loss::{DrawKey, draw::hash};
+use longtail_draw::{DrawKey, Purpose, hash};
+use longtail_ops::{LEVELS, RoiAlignOptions, roi_align};
 use rayon::prelude::*;
 
 use crate::{
@@ -16,14 +17,10 @@ use crate::{
     layers::{Initializer, Linear},
     losses::smooth_l1,
     matcher::{match_boxes, sample},
-    ops::{LEVELS, RoiAlignOptions, roi_align},
 };
 
 /// Level of a region of the canonical size, counted from P2 (Lin et al., CVPR 2017: P4).
 const CANONICAL_LEVEL: f32 = 2.0;
-
-/// Purpose of the draws among labels of one object, plus the image's place.
-const LABELS: u64 = 1 << 32;
 
 /// The layers.
 #[derive(Module, Debug)]
@@ -51,14 +48,14 @@ pub struct SampledRois {
     pub rois: Vec<(usize, Xyxy)>,
     /// 0 for background, `c + 1` for class c.
     pub labels: Vec<u32>,
-    /// RoI and label of what else an object is: the other labels of boxes at its very place.
+    /// RoI and label of what else an object is: the labels of the other boxes with the same corners.
     pub other_labels: Vec<(usize, u32)>,
-    /// Places of the foreground RoIs.
+    /// Indices of the foreground RoIs.
     pub foreground: Vec<usize>,
     /// Their target deltas, `[foreground × 4]`.
     pub deltas: Vec<f32>,
-    /// Which RoIs are boxes of the ground truth that no proposal was for.
-    pub given: Vec<bool>,
+    /// Which RoIs are boxes of the ground truth and not proposals.
+    pub is_ground_truth: Vec<bool>,
 }
 
 impl RoiHead {
@@ -101,7 +98,7 @@ impl RoiHead {
         let device = levels[0].device();
         let mut rows = Vec::with_capacity(rois.len() * 6);
         for (image, roi) in rois {
-            rows.extend([level_of(roi, config.canonical_size) as f32, *image as f32]);
+            rows.extend([assign_level(roi, config.canonical_size) as f32, *image as f32]);
             rows.extend(roi);
         }
         let regions = Tensor::from_data(TensorData::new(rows, [rois.len(), 6]), &device);
@@ -133,7 +130,7 @@ impl RoiHead {
         }
         let device = predicted.device();
         let [rois, columns] = predicted.dims();
-        let places: Vec<i32> = sampled
+        let indices: Vec<i32> = sampled
             .foreground
             .iter()
             .map(|&roi| {
@@ -141,8 +138,8 @@ impl RoiHead {
                 (roi * columns / 4 + class) as i32
             })
             .collect();
-        let places = Tensor::<1, Int>::from_data(TensorData::from(places.as_slice()), &device);
-        let predicted = predicted.reshape([rois * columns / 4, 4]).select(0, places);
+        let indices = Tensor::<1, Int>::from_data(TensorData::from(indices.as_slice()), &device);
+        let predicted = predicted.reshape([rois * columns / 4, 4]).select(0, indices);
         let target = TensorData::new(sampled.deltas.clone(), [sampled.foreground.len(), 4]);
         smooth_l1(predicted, Tensor::from_data(target, &device), config.smooth_l1_beta) / rois as f32
     }
@@ -150,8 +147,8 @@ impl RoiHead {
 
 /// Draws RoIs among the proposals and the ground truth boxes of every image.
 ///
-/// Boxes at the very same place are one object with several labels, as those that a hierarchy implies: each RoI of it draws
-/// one of them, all equally likely, and the others hold for it too.
+/// Boxes with the same corners are one object with several labels, as those that a hierarchy implies: each
+/// RoI of it draws one of them, all equally likely, and the others hold for it too.
 pub fn sample_rois(
     config: &RoiHeadConfig,
     proposals: &[Vec<Xyxy>],
@@ -164,58 +161,58 @@ pub fn sample_rois(
         .zip(targets)
         .enumerate()
         .map(|(image, (proposals, targets))| {
-            let candidates = with_ground_truth(proposals, targets);
+            let candidates = add_ground_truth_to_proposals(proposals, targets);
             let iou = config.positive_iou;
             let matches = match_boxes(&candidates, targets, iou, iou, false);
-            let purpose = 1001 + 2 * image as u64;
-            let sampled = sample(&matches, config.samples, config.positive_fraction, draw, purpose);
+            let streams = [Purpose::RoiObjects, Purpose::RoiBackground].map(|p| p.at(image as u64));
+            let sampled = sample(&matches, config.samples, config.positive_fraction, draw, streams);
             (candidates, sampled)
         })
         .collect();
     let mut all = SampledRois::default();
     for (image, (candidates, sampled)) in per_image.iter().enumerate() {
-        for &(place, truth) in &sampled.objects {
+        for &(index, truth) in &sampled.objects {
             let roi = all.rois.len();
             all.foreground.push(roi);
-            all.rois.push((image, candidates[place]));
-            all.given.push(place >= proposals[image].len());
+            all.rois.push((image, candidates[index]));
+            all.is_ground_truth.push(index >= proposals[image].len());
             let mut labels = labels_at(&targets[image], truth);
-            let drawn = hash(draw, LABELS + image as u64, place as u64) % labels.len() as u64;
+            let drawn = hash(draw, Purpose::RoiLabel.at(image as u64), index as u64) % labels.len() as u64;
             all.labels.push(labels.swap_remove(drawn as usize) + 1);
             all.other_labels.extend(labels.into_iter().map(|label| (roi, label + 1)));
-            all.deltas.extend(coder.encode(&candidates[place], &targets[image].boxes[truth]));
+            all.deltas.extend(coder.encode(&candidates[index], &targets[image].boxes[truth]));
         }
-        for &place in &sampled.background {
-            all.rois.push((image, candidates[place]));
-            all.given.push(place >= proposals[image].len());
+        for &index in &sampled.background {
+            all.rois.push((image, candidates[index]));
+            all.is_ground_truth.push(index >= proposals[image].len());
             all.labels.push(0);
         }
     }
     all
 }
 
-/// Proposals with the ground truth of the image, each place once: early in training nothing else would match.
-pub(crate) fn with_ground_truth(proposals: &[Xyxy], targets: &Targets) -> Vec<Xyxy> {
+/// Proposals with the ground truth of the image, each box once: early in training nothing else would match.
+pub(crate) fn add_ground_truth_to_proposals(proposals: &[Xyxy], targets: &Targets) -> Vec<Xyxy> {
     let mut candidates = proposals.to_vec();
-    for (place, truth) in targets.boxes.iter().enumerate() {
-        if !targets.boxes[..place].contains(truth) {
+    for (index, truth) in targets.boxes.iter().enumerate() {
+        if !targets.boxes[..index].contains(truth) {
             candidates.push(*truth);
         }
     }
     candidates
 }
 
-/// Labels of the boxes at the place of a box, ascending, each once.
-fn labels_at(targets: &Targets, place: usize) -> Vec<u32> {
-    let here = targets.boxes.iter().zip(&targets.labels).filter(|(b, _)| **b == targets.boxes[place]);
+/// Labels of the boxes with the corners of a box, ascending, each once.
+fn labels_at(targets: &Targets, index: usize) -> Vec<u32> {
+    let here = targets.boxes.iter().zip(&targets.labels).filter(|(b, _)| **b == targets.boxes[index]);
     let mut labels: Vec<u32> = here.map(|(_, label)| *label).collect();
     labels.sort_unstable();
     labels.dedup();
     labels
 }
 
-/// Level that a region is read from, 0 for P2.
-fn level_of(roi: &Xyxy, canonical_size: f32) -> usize {
+/// Level that a region is read from, 0 for P2: equation 1 of Lin et al., CVPR 2017.
+fn assign_level(roi: &Xyxy, canonical_size: f32) -> usize {
     let level = (CANONICAL_LEVEL + (area(roi).sqrt() / canonical_size).log2() + 1e-6).floor();
     level.clamp(0.0, (LEVELS - 1) as f32) as usize
 }
@@ -229,10 +226,10 @@ mod tests {
         let square = |side: f32| [0.0, 0.0, side, side];
         let levels: Vec<usize> = [20.0, 111.0, 112.0, 223.0, 224.0, 448.0, 2000.0]
             .iter()
-            .map(|&s| level_of(&square(s), 224.0))
+            .map(|&s| assign_level(&square(s), 224.0))
             .collect();
         assert_eq!(levels, [0, 0, 1, 1, 2, 3, 3]);
-        assert_eq!(level_of(&[0.0; 4], 224.0), 0);
+        assert_eq!(assign_level(&[0.0; 4], 224.0), 0);
     }
 
     #[test]
@@ -245,7 +242,7 @@ mod tests {
         let sampled = sample_rois(&config, &proposals, &[targets, Targets::default()], DrawKey::default());
         assert_eq!(sampled.labels, [7, 7, 0, 0]);
         assert_eq!(sampled.foreground, [0, 1]);
-        assert_eq!(sampled.given, [false, true, false, false]);
+        assert_eq!(sampled.is_ground_truth, [false, true, false, false]);
         assert_eq!(sampled.rois[1], (0, [10.0, 10.0, 30.0, 30.0]));
         assert_eq!(sampled.rois[3], (1, [0.0, 0.0, 9.0, 9.0]));
         // Half a twentieth of the side, in standard deviations of 0.1.
@@ -253,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn boxes_at_one_place_are_one_object_that_draws_its_label() {
+    fn boxes_with_the_same_corners_are_one_object_that_draws_its_label() {
         let (object, other) = ([10.0, 10.0, 30.0, 30.0], [50.0, 50.0, 60.0, 60.0]);
         let targets = Targets {
             boxes: vec![object, object, other, object],
@@ -266,7 +263,7 @@ mod tests {
             let key = DrawKey { seed: 1, step };
             let sampled =
                 sample_rois(&config, &[vec![[11.0, 10.0, 31.0, 30.0]]], std::slice::from_ref(&targets), key);
-            // The proposal and two places of the ground truth, not four.
+            // The proposal and two boxes of the ground truth, not four.
             assert_eq!(sampled.rois.len(), 3);
             for (roi, &label) in sampled.labels.iter().enumerate() {
                 let others = || sampled.other_labels.iter().filter(|(of, _)| *of == roi).map(|(_, l)| *l);

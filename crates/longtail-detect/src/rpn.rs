@@ -5,7 +5,7 @@ use burn::{
     tensor::{Int, Tensor, TensorData, activation::relu},
 };
 use longtail_data::Targets;
-use longtail_loss::DrawKey;
+use longtail_draw::{DrawKey, Purpose};
 use rayon::prelude::*;
 
 use crate::{
@@ -47,7 +47,7 @@ pub struct RpnLosses {
 }
 
 impl RpnHead {
-    /// A head over `channels` features with `ratios` anchors at each place.
+    /// A head over `channels` features with `ratios` anchors at each position.
     pub fn new(channels: usize, ratios: usize, initializer: &mut Initializer) -> Self {
         Self {
             hidden: Conv::new(channels, channels, 3, DEVIATION, initializer),
@@ -110,19 +110,19 @@ pub fn proposals(
                 best.truncate(pre);
                 let decoded: Vec<Xyxy> = best
                     .iter()
-                    .map(|&place| {
-                        let deltas = &deltas[(start + place) * 4..(start + place) * 4 + 4];
-                        clip(&CODER.decode(&level[place], deltas), *size)
+                    .map(|&index| {
+                        let deltas = &deltas[(start + index) * 4..(start + index) * 4 + 4];
+                        clip(&CODER.decode(&level[index], deltas), *size)
                     })
                     .collect();
                 let order: Vec<usize> = (0..best.len()).filter(|&i| has_area(&decoded[i])).collect();
-                for place in suppress(&decoded, &order, |_| 0, config.nms_iou, post) {
-                    boxes.push(decoded[place]);
-                    confidences.push(scores[best[place]]);
+                for index in suppress(&decoded, &order, |_| 0, config.nms_iou, post) {
+                    boxes.push(decoded[index]);
+                    confidences.push(scores[best[index]]);
                 }
                 start += level.len();
             }
-            descending(&confidences).into_iter().take(post).map(|place| boxes[place]).collect()
+            descending(&confidences).into_iter().take(post).map(|index| boxes[index]).collect()
         })
         .collect()
 }
@@ -133,11 +133,11 @@ fn has_area(b: &Xyxy) -> bool {
 
 /// Anchors drawn for the losses of a batch.
 pub struct RpnSamples {
-    /// Flat places of all sampled anchors in `[N × A]`, objects first within each image.
-    places: Vec<i32>,
-    /// 1 for an object, 0 for background, one a place.
+    /// Flat indices of all sampled anchors in `[N × A]`, objects first within each image.
+    indices: Vec<i32>,
+    /// 1 for an object, 0 for background, one an index.
     labels: Vec<f32>,
-    /// Flat places of the objects.
+    /// Flat indices of the objects.
     objects: Vec<i32>,
     /// Their target deltas, `[objects × 4]`.
     deltas: Vec<f32>,
@@ -156,20 +156,20 @@ pub fn sample_anchors(
         .enumerate()
         .map(|(image, targets)| {
             let matches = match_boxes(&anchors, targets, config.positive_iou, config.negative_iou, true);
-            let purpose = 1000 + 2 * image as u64;
-            sample(&matches, config.samples, config.positive_fraction, draw, purpose)
+            let streams = [Purpose::AnchorObjects, Purpose::AnchorBackground].map(|p| p.at(image as u64));
+            sample(&matches, config.samples, config.positive_fraction, draw, streams)
         })
         .collect();
     let mut samples =
-        RpnSamples { places: Vec::new(), labels: Vec::new(), objects: Vec::new(), deltas: Vec::new() };
+        RpnSamples { indices: Vec::new(), labels: Vec::new(), objects: Vec::new(), deltas: Vec::new() };
     for (image, sampled) in per_image.iter().enumerate() {
-        let flat = |place: usize| (image * anchors.len() + place) as i32;
-        for &(place, truth) in &sampled.objects {
-            samples.objects.push(flat(place));
-            samples.deltas.extend(CODER.encode(&anchors[place], &targets[image].boxes[truth]));
+        let flat = |index: usize| (image * anchors.len() + index) as i32;
+        for &(index, truth) in &sampled.objects {
+            samples.objects.push(flat(index));
+            samples.deltas.extend(CODER.encode(&anchors[index], &targets[image].boxes[truth]));
         }
-        samples.places.extend(sampled.objects.iter().map(|&(place, _)| flat(place)));
-        samples.places.extend(sampled.background.iter().map(|&place| flat(place)));
+        samples.indices.extend(sampled.objects.iter().map(|&(index, _)| flat(index)));
+        samples.indices.extend(sampled.background.iter().map(|&index| flat(index)));
         samples.labels.extend(sampled.objects.iter().map(|_| 1.0));
         samples.labels.extend(sampled.background.iter().map(|_| 0.0));
     }
@@ -180,21 +180,22 @@ pub fn sample_anchors(
 pub fn losses(config: &RpnConfig, output: &RpnOutput, samples: &RpnSamples) -> RpnLosses {
     let [batch, total] = output.objectness.dims();
     let device = output.objectness.device();
-    let count = samples.places.len().max(1) as f32;
-    let places = |places: &[i32]| Tensor::<1, Int>::from_data(TensorData::from(places), &device);
-    let objectness = if samples.places.is_empty() {
+    let count = samples.indices.len().max(1) as f32;
+    let indices = |indices: &[i32]| Tensor::<1, Int>::from_data(TensorData::from(indices), &device);
+    let objectness = if samples.indices.is_empty() {
         output.objectness.clone().sum() * 0.0
     } else {
         // As a column: the gradient of a selection of single values crashes Mesa's software Vulkan.
         let column = output.objectness.clone().reshape([batch * total, 1]);
-        let logits = column.select(0, places(&samples.places)).reshape([samples.places.len()]);
+        let logits = column.select(0, indices(&samples.indices)).reshape([samples.indices.len()]);
         let labels = Tensor::from_data(TensorData::from(samples.labels.as_slice()), &device);
         binary_cross_entropy(logits, labels) / count
     };
     let boxes = if samples.objects.is_empty() {
         output.deltas.clone().sum() * 0.0
     } else {
-        let predicted = output.deltas.clone().reshape([batch * total, 4]).select(0, places(&samples.objects));
+        let predicted =
+            output.deltas.clone().reshape([batch * total, 4]).select(0, indices(&samples.objects));
         let target = TensorData::new(samples.deltas.clone(), [samples.objects.len(), 4]);
         smooth_l1(predicted, Tensor::from_data(target, &device), config.smooth_l1_beta) / count
     };

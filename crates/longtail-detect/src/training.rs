@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 use longtail_data::Targets;
-use longtail_loss::{ClassificationLoss, DrawKey, LossError, LossState, Reduction, RoiTargets, draw::hash};
+use longtail_draw::{DrawKey, Purpose, hash};
+use longtail_loss::{ClassificationLoss, LossError, LossState, Reduction, RoiTargets};
+use longtail_ops::TensorLoss;
 
 use crate::{
     boxes::Xyxy,
@@ -15,16 +17,14 @@ use crate::{
     rpn::{self, Phase, RpnOutput},
 };
 
-/// Purpose of the key that a further head of a cascade draws with, plus its number.
-const HEADS: u64 = 1 << 33;
-
-/// Loss terms of a step.
-pub struct Losses {
+/// Loss terms of a step, under torchvision's names.
+pub struct LossTerms {
     terms: Vec<(String, Tensor<1>)>,
 }
 
-impl Losses {
-    /// Terms by name. Those of a cascade's further heads are called `classification 2`, `boxes 2` and so on, and are weighed.
+impl LossTerms {
+    /// Terms by name. Those of a cascade's further heads are called `loss_classifier_2`, `loss_box_reg_2` and
+    /// so on, and are weighed.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor<1>)> {
         self.terms.iter().map(|(name, term)| (name.as_str(), term))
     }
@@ -39,11 +39,11 @@ impl Losses {
 /// What a training step gives.
 pub struct TrainOutput {
     /// Loss terms.
-    pub losses: Losses,
+    pub losses: LossTerms,
     /// Every head's classifier.
     pub heads: Vec<HeadOutput>,
-    /// Time spent outside the network: proposals, NMS, matching, sampling and losses, without their backward pass. On a GPU with the
-    /// wait for what these need of it.
+    /// Time spent outside the network: proposals, NMS, matching, sampling and losses, without their backward
+    /// pass. On a GPU with the wait for what these need of it.
     pub host_time: Duration,
 }
 
@@ -85,8 +85,8 @@ struct Drawn {
 }
 
 impl FasterRcnn {
-    /// Losses of a batch. `loss_states` are those of every head's classification loss before the step, new ones where there are
-    /// none; `draw` decides every random choice.
+    /// Losses of a batch. `loss_states` are those of every head's classification loss before the step, new
+    /// ones where there are none; `draw` decides every random choice.
     ///
     /// # Errors
     /// If the classification loss does not fit the classifier.
@@ -108,8 +108,8 @@ impl FasterRcnn {
 
         let objectness = rpn_losses.objectness.clone();
         let mut terms = vec![
-            ("rpn_objectness".to_owned(), rpn_losses.objectness),
-            ("rpn_boxes".into(), rpn_losses.boxes),
+            ("loss_objectness".to_owned(), rpn_losses.objectness),
+            ("loss_rpn_box_reg".into(), rpn_losses.boxes),
         ];
         let mut heads = Vec::new();
         for (number, (head, drawn)) in self.heads().zip(drawn).enumerate() {
@@ -126,17 +126,17 @@ impl FasterRcnn {
             host_time += began.elapsed();
             let deltas = deltas.unwrap_or_else(|| head.layers.deltas(&features));
             let boxes = RoiHead::box_loss(&head.config, deltas, &rois);
-            for (name, term) in [("classification", classification), ("boxes", boxes)] {
+            for (name, term) in [("loss_classifier", classification), ("loss_box_reg", boxes)] {
                 let (name, term) = match number {
                     0 => (name.to_owned(), term),
-                    _ => (format!("{name} {}", number + 1), term * head.loss_weight),
+                    _ => (format!("{name}_{}", number + 1), term * head.loss_weight),
                 };
                 terms.push((name, term));
             }
             let logits = if logits.is_autodiff() { logits.inner() } else { logits };
             heads.push(HeadOutput { loss_state, logits, targets });
         }
-        Ok(TrainOutput { losses: Losses { terms }, heads, host_time })
+        Ok(TrainOutput { losses: LossTerms { terms }, heads, host_time })
     }
 
     /// Features and labels of the RoIs that a training step would sample.
@@ -160,8 +160,8 @@ impl FasterRcnn {
         Ok(RoiFeatures { heads: heads.collect(), host_time })
     }
 
-    /// Draws the RoIs of every head: the first among the proposals, the others among the boxes that the head before made of
-    /// its own. No gradient goes through boxes.
+    /// Draws the RoIs of every head: the first among the proposals, the others among the boxes that the head
+    /// before made of its own. No gradient goes through boxes.
     fn draw_heads(
         &self,
         levels: &[Tensor<4>; 5],
@@ -181,7 +181,7 @@ impl FasterRcnn {
             let began = Instant::now();
             let draw = match number {
                 0 => draw,
-                _ => DrawKey { seed: hash(draw, HEADS + number as u64, 0), step: draw.step },
+                _ => DrawKey { seed: hash(draw, Purpose::CascadeHead.at(number as u64), 0), step: draw.step },
             };
             let rois = sample_rois(&head.config, &proposals, targets, draw);
             let roi_targets = RoiTargets::new(&rois.labels, self.num_classes(), draw)?
@@ -196,8 +196,10 @@ impl FasterRcnn {
                 let refined = refine(head.coder(), &rois.rois, &deltas, &images.sizes);
                 proposals.iter_mut().for_each(Vec::clear);
                 // The ground truth comes along again by itself.
-                for ((image, refined), _) in
-                    refined.into_iter().zip(&rois.given).filter(|(_, given)| !**given)
+                for ((image, refined), _) in refined
+                    .into_iter()
+                    .zip(&rois.is_ground_truth)
+                    .filter(|(_, is_ground_truth)| !**is_ground_truth)
                 {
                     proposals[image].push(refined);
                 }

@@ -55,7 +55,7 @@ pub struct Step {
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The loss is NaN or infinite.
-    #[error("classification = {value}")]
+    #[error("loss_classifier = {value}")]
     Loss {
         /// The loss; NaN if it was a logit.
         value: f64,

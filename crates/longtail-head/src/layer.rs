@@ -255,7 +255,7 @@ mod tests {
     /// Gradients against differences of the loss, for each kind.
     #[test]
     fn gradients_are_those_of_the_loss() {
-        let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(2)).unwrap();
+        let loss = LossConfig::default().build(&ClassContext::new(2)).unwrap();
         let targets = RoiTargets::new(&[1, 0, 2, 1], 2, longtail_loss::DrawKey::default()).unwrap();
         let features: Vec<f32> = (0..12).map(|i| ((i * 7 % 11) as f32 - 4.0) * 0.3).collect();
         let weight: Vec<f32> = (0..9).map(|i| ((i * 5 % 7) as f32 - 2.5) * 0.2).collect();
@@ -285,7 +285,7 @@ mod tests {
     /// Gradients of the hidden layer and of the classifier over it against differences of the loss.
     #[test]
     fn gradients_of_a_hidden_layer_are_those_of_the_loss() {
-        let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(2)).unwrap();
+        let loss = LossConfig::default().build(&ClassContext::new(2)).unwrap();
         let targets = RoiTargets::new(&[1, 0, 2, 1, 0], 2, longtail_loss::DrawKey::default()).unwrap();
         let (rows, inputs, outputs) = (5, 4, 6);
         let values = |count: usize, factor: usize, size: f32| -> Vec<f32> {
@@ -345,7 +345,7 @@ mod tests {
         let hidden = Hidden { weight: vec![f32::NAN, 1.0], bias: vec![0.0, 0.0], width: 1 };
         let layer =
             Layer::new(ClassifierKind::Linear, vec![1.0; 4], vec![0.0; 2], 2).over(Some(hidden), true);
-        let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(1)).unwrap();
+        let loss = LossConfig::default().build(&ClassContext::new(1)).unwrap();
         let targets = RoiTargets::new(&[1], 1, longtail_loss::DrawKey::default()).unwrap();
         let found = layer.evaluate(&[1.0], &targets, loss.as_ref(), &LossState::default());
         assert!(matches!(found, Err(LossError::NotFinite { .. })), "{found:?}");

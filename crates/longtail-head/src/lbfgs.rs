@@ -5,8 +5,7 @@ use std::collections::VecDeque;
 use longtail_bank::Bank;
 use longtail_data::Sampler;
 use longtail_loss::{
-    Background, ClassificationLoss, DrawKey, LossConfig, LossError, LossState, Normalizer, Reduction,
-    RoiTargets,
+    ClassificationLoss, DrawKey, LossConfig, LossError, LossState, Normalizer, Reduction, RoiTargets,
 };
 use longtail_run::{Event, Observer};
 use serde::{Deserialize, Serialize};
@@ -66,26 +65,21 @@ impl LbfgsConfig {
                 ));
             }
         }
-        let convex = match loss {
-            LossConfig::SoftmaxCrossEntropy
-            | LossConfig::SigmoidBce(_)
-            | LossConfig::ClassBalanced(_)
-            | LossConfig::BalancedSoftmax(_) => true,
-            LossConfig::Acsl(acsl) => acsl.threshold == 0.0 && acsl.background == Background::Dense,
-            _ => false,
-        };
         if kind != ClassifierKind::Linear {
             let reason = "is `lbfgs`, which needs the linear classifier; use `sgd`";
             return Err(SettingError::new("optimizer.kind", reason));
         }
-        if convex {
+        if loss.method().is_convex() {
             return Ok(());
         }
-        Err(SettingError::new(
-            "optimizer.kind",
-            "is `lbfgs`, which needs a convex loss without draws: softmax-cross-entropy, sigmoid-bce, class-balanced, \
-             balanced-softmax, or acsl with threshold 0 and dense background; use `sgd`",
-        ))
+        let convex = LossConfig::defaults().into_iter().filter(|loss| loss.method().is_convex());
+        let names: Vec<_> = convex.map(|loss| loss.description().name).collect();
+        let reason = format!(
+            "is `lbfgs`, which needs a convex loss without draws: {}, or ACSL with threshold 0 and dense background; \
+             use `sgd`",
+            names.join(", ")
+        );
+        Err(SettingError::new("optimizer.kind", reason))
     }
 }
 
@@ -305,9 +299,9 @@ mod tests {
     #[test]
     fn losses_that_are_not_convex_are_refused() {
         let config = LbfgsConfig::default();
-        config.validate(&LossConfig::SoftmaxCrossEntropy, ClassifierKind::Linear).unwrap();
+        config.validate(&LossConfig::default(), ClassifierKind::Linear).unwrap();
         let cosine = ClassifierKind::Cosine { scale: 20.0 };
-        let message = config.validate(&LossConfig::SoftmaxCrossEntropy, cosine).unwrap_err().to_string();
+        let message = config.validate(&LossConfig::default(), cosine).unwrap_err().to_string();
         assert!(message.contains("linear classifier"), "{message}");
         let message = config
             .validate(&LossConfig::Acsl(Default::default()), ClassifierKind::Linear)

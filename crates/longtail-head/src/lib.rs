@@ -23,7 +23,7 @@
 //! use longtail_loss::{ClassContext, DrawKey, LossConfig, Reduction, RoiTargets};
 //!
 //! // Two classes and background over features of width 2.
-//! let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(2))?;
+//! let loss = LossConfig::default().build(&ClassContext::new(2))?;
 //! let layer = Layer::new(ClassifierKind::Linear, vec![0.0; 6], vec![0.0; 3], 2);
 //! let mut classifier = Classifier::new("softmax", loss, vec![layer], Reduction::default(), 0.5);
 //! let rois = [HeadInputs {

@@ -201,7 +201,7 @@ impl Training {
             value,
         };
         match error {
-            StepError::Loss { value } => not_finite("classification", value),
+            StepError::Loss { value } => not_finite("loss_classifier", value),
             StepError::Norm(found) => not_finite("gradient norm", found.norm),
             StepError::Refused(error) => error.into(),
         }

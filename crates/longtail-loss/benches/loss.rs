@@ -1,11 +1,13 @@
-//! Seconds of the loss kernels, as JSON. `scripts/bench_loss.sh` runs them beside PyTorch and prints the ratios.
+//! Seconds of the loss kernels, as JSON. `scripts/bench_loss.sh` runs them beside PyTorch and prints the
+//! ratios.
 
 use std::{hint::black_box, time::Instant};
 
 use gemm::{Parallelism, gemm};
+use longtail_draw::{Purpose, unit};
 use longtail_loss::{
-    Acsl, AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, FocalConfig, LossConfig,
-    LossState, RoiTargets, SigmoidBceConfig, SingleWorker, draw::unit, fused::LinearLayer,
+    AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, FocalConfig, LossConfig, LossMethod,
+    LossState, RoiTargets, SigmoidBceConfig, SingleWorker, fused::LinearLayer,
 };
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
@@ -74,7 +76,8 @@ fn timed(mut run: impl FnMut()) -> f64 {
 fn normal(purpose: u64, count: usize) -> Vec<f32> {
     (0..count as u64)
         .map(|i| {
-            let sum: f64 = (0..4).map(|part| unit(DrawKey::default(), purpose, i * 4 + part)).sum();
+            let sum: f64 =
+                (0..4).map(|part| unit(DrawKey::default(), Purpose::Custom.at(purpose), i * 4 + part)).sum();
             ((sum - 2.0) * 3.0_f64.sqrt()) as f32
         })
         .collect()
@@ -123,15 +126,6 @@ fn from_logits(rows: usize, columns: usize, head: &str) -> Value {
         });
         times.insert(name.into(), seconds.into());
     }
-    let config = AcslConfig { background: Background::Adaptive, ..AcslConfig::default() };
-    let loss = Acsl::new(&config, &context).expect("settings are valid");
-    let seconds = timed(|| {
-        black_box(
-            loss.evaluate_sparse(black_box(&z), &targets, &LossState::default(), &SingleWorker)
-                .expect("fits"),
-        );
-    });
-    times.insert("acsl adaptive, triples".into(), seconds.into());
     Value::Object(times)
 }
 
@@ -139,7 +133,7 @@ fn linear(rows: usize, columns: usize) -> Value {
     let classes = columns - 1;
     let targets = targets(rows, classes);
     let config = AcslConfig { background: Background::Adaptive, ..AcslConfig::default() };
-    let loss = Acsl::new(&config, &ClassContext::new(classes)).expect("settings are valid");
+    let loss = config.build(&ClassContext::new(classes)).expect("settings are valid");
     // Features and weights that give a converged head: logits around -7, the true class above ξ.
     let inputs = normal(2, rows * WIDTH);
     let mut weight = normal(3, columns * WIDTH);

@@ -1,4 +1,4 @@
-//! The trait of a classification loss.
+//! The trait of a classification loss, what it reads and what it keeps.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -7,8 +7,8 @@ use crate::{
     error::LossError,
     fused::{LinearEvaluation, LinearLayer, evaluate_linear_dense},
     numerics::vectorised,
-    suppression::SuppressionLoss,
-    targets::RoiTargets,
+    sigmoid::SigmoidLoss,
+    targets::{RoiTargets, clear, hide},
 };
 
 /// What a loss may know about the classes when it is built. Counts are those of the training set in hand.
@@ -70,15 +70,16 @@ impl<'a> ClassContext<'a> {
     }
 }
 
-/// Running statistics of a loss: a value that the training loop carries and keeps in its checkpoints. Every worker of
-/// a data-parallel run holds the same one.
+/// Running statistics of a loss: a value that the training loop carries and keeps in its checkpoints. Every
+/// worker of a data-parallel run holds the same one.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum LossState {
     /// None yet, or the loss keeps none.
     #[default]
     Stateless,
-    /// Sums of positive and negative gradients by class, `[C]` each ([`crate::EqlV2`], [`crate::EqualizedFocal`]).
+    /// Sums of positive and negative gradients by class, `[C]` each ([`crate::EqlV2`],
+    /// [`crate::EqualizedFocal`]).
     GradientSums {
         /// Of positives.
         positive: Vec<f64>,
@@ -106,28 +107,6 @@ impl Workers for SingleWorker {
     fn sum(&self, _values: &mut [f64]) {}
 }
 
-/// Gradients of logits that are not 0, by row and ascending column.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct SparseGradient {
-    /// RoI of each.
-    pub rows: Vec<u32>,
-    /// Column of each.
-    pub columns: Vec<u32>,
-    /// The gradients.
-    pub values: Vec<f32>,
-}
-
-/// A loss at a batch, its gradient as triples.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SparseEvaluation {
-    /// The loss.
-    pub value: f64,
-    /// Its gradient with respect to the logits.
-    pub gradient: SparseGradient,
-    /// The running statistics after the step.
-    pub state: LossState,
-}
-
 /// A loss at a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
@@ -148,6 +127,19 @@ pub struct KeptNegatives {
     pub total: Vec<u64>,
 }
 
+/// A step of a loss: logits `[N × K]` with the RoIs that they are of.
+#[derive(Clone, Copy)]
+pub struct Step<'a> {
+    /// Logits, those of other labels hidden.
+    pub logits: &'a [f32],
+    /// The RoIs.
+    pub targets: &'a RoiTargets,
+    /// Running statistics before the step.
+    pub state: &'a LossState,
+    /// Who shares the step.
+    pub workers: &'a dyn Workers,
+}
+
 /// What a column of the head's output is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Column {
@@ -161,8 +153,8 @@ pub enum Column {
     Class(usize),
 }
 
-/// A classification loss: output width K, loss with gradient, and class scores. Works on slices; see
-/// [`crate::tensor`] for tensors.
+/// A classification loss, built for the classes of a data set: output width K, loss with gradient, and class
+/// scores.
 pub trait ClassificationLoss: Send + Sync {
     /// Width K of the head's output for `num_classes` foreground classes.
     fn num_outputs(&self, num_classes: usize) -> usize;
@@ -173,7 +165,15 @@ pub trait ClassificationLoss: Send + Sync {
         background.into_iter().chain((0..num_classes).map(Column::Class)).collect()
     }
 
-    /// The loss of `logits [N × K]`, with exact gradient. No RoI gives 0.
+    /// What [`Self::evaluate`] gives, for logits in which the columns of other labels are hidden already. For
+    /// implementations: callers use [`Self::evaluate`].
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    fn compute(&self, step: Step<'_>) -> Result<Evaluation, LossError>;
+
+    /// The loss of `logits [N × K]`, with exact gradient. No RoI gives 0. Columns of other labels that hold
+    /// for a RoI take no part in it.
     ///
     /// # Errors
     /// If the logits do not fit the targets or are not finite.
@@ -183,13 +183,24 @@ pub trait ClassificationLoss: Send + Sync {
         targets: &RoiTargets,
         state: &LossState,
         workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError>;
+    ) -> Result<Evaluation, LossError> {
+        let outputs = self.num_outputs(targets.num_classes());
+        let hidden = targets.hidden(|| self.columns(targets.num_classes()));
+        if hidden.is_empty() || logits.len() != targets.len() * outputs {
+            return self.compute(Step { logits, targets, state, workers });
+        }
+        let mut logits = logits.to_vec();
+        hide(&mut logits, outputs, &hidden);
+        let mut found = self.compute(Step { logits: &logits, targets, state, workers })?;
+        clear(&mut found.gradient, outputs, &hidden);
+        Ok(found)
+    }
 
     /// Scores in `0..=1` of the foreground classes, `[N × C]`, for `logits [N × columns]`.
     fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32>;
 
-    /// The loss of a linear layer's outputs, with the gradients of its weights, its bias and, unless they are frozen, its
-    /// inputs.
+    /// The loss of a linear layer's outputs, with the gradients of its weights, its bias and, unless they are
+    /// frozen, its inputs.
     ///
     /// # Errors
     /// If the shapes do not fit or an output is not finite.
@@ -203,21 +214,28 @@ pub trait ClassificationLoss: Send + Sync {
         evaluate_linear_dense(self, layer, targets, state, workers)
     }
 
+    /// Whether the scores are softmax of the logits, column 0 background: what corrections and other programs
+    /// take for granted.
+    fn scores_are_softmax(&self) -> bool {
+        false
+    }
+
     /// Changes the weights `[inputs × columns]` of a trained layer to those that give the logits of
     /// [`Self::class_scores`]; for most losses they are the same.
     ///
     /// # Errors
-    /// If the weights are no whole number of rows.
+    /// If the weights are not a whole number of rows.
     fn final_weights(&self, _weight: &mut [f32], _columns: usize) -> Result<(), LossError> {
         Ok(())
     }
 
-    /// The loss for kernels on other devices, if it is weighted binary cross-entropy whose weights are known before the logits.
-    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
+    /// The loss as a rule over cells, if it is one: what kernels on other devices need to know of it.
+    fn as_sigmoid(&self) -> Option<&dyn SigmoidLoss> {
         None
     }
 
-    /// Which negatives of a step push their class down, given the state before it; `None` for losses that do not select.
+    /// Which negatives of a step push their class down, given the state before it; `None` for losses that do
+    /// not select.
     fn kept_negatives(
         &self,
         _logits: &[f32],
@@ -229,10 +247,10 @@ pub trait ClassificationLoss: Send + Sync {
 }
 
 /// Rows of a task: fixed, so that sums are taken in the same order on any number of threads.
-pub(crate) const ROWS: usize = 8;
+const ROWS: usize = 8;
 
-/// Sums `row(n, scale, z, gradient)` over the RoIs: the row's unscaled loss is returned, its scaled gradient written
-/// to a slice of zeros. Rows of scale 0 are left out.
+/// Sums `row(n, scale, z, gradient)` over the RoIs: the row's unscaled loss is returned, its scaled gradient
+/// written to a slice of zeros. Rows of scale 0 are left out.
 pub(crate) fn by_rows(
     logits: &[f32],
     columns: usize,
@@ -240,16 +258,25 @@ pub(crate) fn by_rows(
     row: impl Fn(usize, f32, &[f32], &mut [f32]) -> f64 + Sync,
 ) -> (f64, Vec<f32>) {
     let mut gradient = vec![0.0; logits.len()];
-    let scales = targets.scales();
+    let partial = write_rows(logits, &mut gradient, columns, &targets.scales(), row);
+    (partial.iter().sum(), gradient)
+}
+
+/// As [`by_rows`], into a gradient that is there; returns the sum of each task.
+pub(crate) fn write_rows(
+    logits: &[f32],
+    gradient: &mut [f32],
+    columns: usize,
+    scales: &[f32],
+    row: impl Fn(usize, f32, &[f32], &mut [f32]) -> f64 + Sync,
+) -> Vec<f64> {
     let task = |(task, (z, gradient)): (usize, (&[f32], &mut [f32]))| {
         vectorised(
             #[inline(always)]
             || {
                 let mut sum = 0.0;
-                for (place, (z, g)) in
-                    z.chunks_exact(columns).zip(gradient.chunks_exact_mut(columns)).enumerate()
-                {
-                    let n = task * ROWS + place;
+                let rows = z.chunks_exact(columns).zip(gradient.chunks_exact_mut(columns));
+                for (n, (z, g)) in (task * ROWS..).zip(rows) {
                     if scales[n] != 0.0 {
                         sum += f64::from(scales[n]) * row(n, scales[n], z, g);
                     }
@@ -259,9 +286,7 @@ pub(crate) fn by_rows(
         )
     };
     let size = ROWS * columns;
-    let partial: Vec<f64> =
-        logits.par_chunks(size).zip(gradient.par_chunks_mut(size)).enumerate().map(task).collect();
-    (partial.iter().sum(), gradient)
+    logits.par_chunks(size).zip(gradient.par_chunks_mut(size)).enumerate().map(task).collect()
 }
 
 /// Scores row by row: `row(z, scores)` with `scores [classes]`.

@@ -1,4 +1,6 @@
-//! The choice of a loss, as a recipe spells it.
+//! The choice of a loss, as a recipe spells it: the one list of all losses.
+
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,77 +8,80 @@ use serde::{Deserialize, Serialize};
 use crate::{
     classification::{ClassContext, ClassificationLoss},
     error::LossError,
+    method::{Description, LossMethod, Statistics},
     methods::{
-        acsl::{Acsl, AcslConfig},
-        bags::{Bags, BagsConfig},
-        balanced_softmax::{BalancedSoftmax, BalancedSoftmaxConfig},
-        class_balanced::{ClassBalanced, ClassBalancedConfig},
-        drop_loss::{DropLoss, DropLossConfig},
-        eql::{Eql, EqlConfig},
-        eql_v2::{EqlV2, EqlV2Config},
-        equalized_focal::{EqualizedFocal, EqualizedFocalConfig},
-        federated::{Federated, FederatedConfig},
-        focal::{Focal, FocalConfig},
-        ldam::{Ldam, LdamConfig},
-        seesaw::{Seesaw, SeesawConfig},
-        sigmoid_bce::{SigmoidBce, SigmoidBceConfig},
-        softmax::SoftmaxCrossEntropy,
+        acsl::AcslConfig, bags::BagsConfig, balanced_softmax::BalancedSoftmaxConfig,
+        class_balanced::ClassBalancedConfig, drop_loss::DropLossConfig, eql::EqlConfig, eql_v2::EqlV2Config,
+        equalized_focal::EqualizedFocalConfig, federated::FederatedConfig, focal::FocalConfig,
+        ldam::LdamConfig, seesaw::SeesawConfig, sigmoid_bce::SigmoidBceConfig, softmax::SoftmaxConfig,
     },
 };
 
-/// A classification loss by name, `kind = "acsl"` in a recipe.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum LossConfig {
-    /// [`SoftmaxCrossEntropy`].
-    SoftmaxCrossEntropy,
-    /// [`SigmoidBce`].
+/// Makes [`LossConfig`] of a list: name in code and, in kebab case, in a recipe; and settings.
+macro_rules! losses {
+    ($($name:ident($config:ident),)*) => {
+        /// A classification loss by name, `kind = "acsl"` in a recipe.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "kind", rename_all = "kebab-case")]
+        pub enum LossConfig {
+            $(
+                #[doc = concat!("See [`", stringify!($config), "`].")]
+                $name($config),
+            )*
+            /// A loss of another crate, which a program has put into the recipe.
+            External(ExternalLoss),
+        }
+
+        impl LossConfig {
+            /// Every loss of this crate with its default settings.
+            pub fn defaults() -> Vec<Self> {
+                vec![$(Self::$name($config::default())),*]
+            }
+
+            /// What the loss says of itself.
+            pub fn method(&self) -> &dyn LossMethod {
+                match self {
+                    $(Self::$name(config) => config,)*
+                    Self::External(external) => external,
+                }
+            }
+        }
+    };
+}
+
+losses! {
+    SoftmaxCrossEntropy(SoftmaxConfig),
     SigmoidBce(SigmoidBceConfig),
-    /// [`Focal`].
     Focal(FocalConfig),
-    /// [`Acsl`].
     Acsl(AcslConfig),
-    /// [`Bags`].
     Bags(BagsConfig),
-    /// [`Eql`].
     Eql(EqlConfig),
-    /// [`EqlV2`].
     EqlV2(EqlV2Config),
-    /// [`Seesaw`].
     Seesaw(SeesawConfig),
-    /// [`EqualizedFocal`].
     EqualizedFocal(EqualizedFocalConfig),
-    /// [`DropLoss`].
     DropLoss(DropLossConfig),
-    /// [`Federated`].
     Federated(FederatedConfig),
-    /// [`ClassBalanced`].
     ClassBalanced(ClassBalancedConfig),
-    /// [`Ldam`].
     Ldam(LdamConfig),
-    /// [`BalancedSoftmax`], which is logit adjustment in training.
     BalancedSoftmax(BalancedSoftmaxConfig),
 }
 
+/// Softmax cross-entropy.
+impl Default for LossConfig {
+    fn default() -> Self {
+        Self::SoftmaxCrossEntropy(SoftmaxConfig {})
+    }
+}
+
 impl LossConfig {
-    /// Every loss with its default settings.
-    pub fn defaults() -> Vec<Self> {
-        vec![
-            Self::SoftmaxCrossEntropy,
-            Self::SigmoidBce(SigmoidBceConfig::default()),
-            Self::Focal(FocalConfig::default()),
-            Self::Acsl(AcslConfig::default()),
-            Self::Bags(BagsConfig::default()),
-            Self::Eql(EqlConfig::default()),
-            Self::EqlV2(EqlV2Config::default()),
-            Self::Seesaw(SeesawConfig::default()),
-            Self::EqualizedFocal(EqualizedFocalConfig::default()),
-            Self::DropLoss(DropLossConfig::default()),
-            Self::Federated(FederatedConfig::default()),
-            Self::ClassBalanced(ClassBalancedConfig::default()),
-            Self::Ldam(LdamConfig::default()),
-            Self::BalancedSoftmax(BalancedSoftmaxConfig::default()),
-        ]
+    /// A loss of another crate, under a name that recipes and results keep.
+    pub fn external(name: impl Into<String>, method: impl LossMethod + 'static) -> Self {
+        Self::External(ExternalLoss { name: name.into(), method: Some(Arc::new(method)) })
+    }
+
+    /// The loss in words.
+    pub fn description(&self) -> Description {
+        self.method().description()
     }
 
     /// Builds the loss for the classes of a data set.
@@ -84,21 +89,55 @@ impl LossConfig {
     /// # Errors
     /// If a setting is out of range, or the loss reads counts that are missing or forbidden.
     pub fn build(&self, context: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
-        Ok(match self {
-            Self::SoftmaxCrossEntropy => Box::new(SoftmaxCrossEntropy),
-            Self::SigmoidBce(config) => Box::new(SigmoidBce::new(config)),
-            Self::Focal(config) => Box::new(Focal::new(config)?),
-            Self::Acsl(config) => Box::new(Acsl::new(config, context)?),
-            Self::Bags(config) => Box::new(Bags::new(config, context)?),
-            Self::Eql(config) => Box::new(Eql::new(config, context)?),
-            Self::EqlV2(config) => Box::new(EqlV2::new(config)?),
-            Self::Seesaw(config) => Box::new(Seesaw::new(config)?),
-            Self::EqualizedFocal(config) => Box::new(EqualizedFocal::new(config)?),
-            Self::DropLoss(config) => Box::new(DropLoss::new(config, context)?),
-            Self::Federated(config) => Box::new(Federated::new(config, context)?),
-            Self::ClassBalanced(config) => Box::new(ClassBalanced::new(config, context)?),
-            Self::Ldam(config) => Box::new(Ldam::new(config, context)?),
-            Self::BalancedSoftmax(config) => Box::new(BalancedSoftmax::new(config, context)?),
-        })
+        self.method().build(context)
     }
 }
+
+/// A loss that a program defines and puts into a recipe by [`LossConfig::external`]. Files keep its name
+/// alone: who reads them and does not define it can print what was found with it, and not build it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalLoss {
+    /// Its name.
+    pub name: String,
+    #[serde(skip)]
+    method: Option<Arc<dyn LossMethod>>,
+}
+
+/// By name.
+impl PartialEq for ExternalLoss {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl LossMethod for ExternalLoss {
+    fn description(&self) -> Description {
+        self.method.as_ref().map_or(UNKNOWN, |method| method.description())
+    }
+
+    fn background(&self) -> &'static str {
+        self.method.as_ref().map_or("defined elsewhere", |method| method.background())
+    }
+
+    fn is_convex(&self) -> bool {
+        self.method.as_ref().is_some_and(|method| method.is_convex())
+    }
+
+    fn build(&self, context: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        match &self.method {
+            Some(method) => method.build(context),
+            None => Err(LossError::External { name: self.name.clone() }),
+        }
+    }
+}
+
+/// An external loss of which the name alone is known.
+const UNKNOWN: Description = Description {
+    name: "a loss of another program",
+    source: "–",
+    formula: "–",
+    outputs: "–",
+    reads: Statistics::Nothing,
+    when: "in the program that defines it",
+};

@@ -14,8 +14,8 @@ pub enum LossError {
         /// What is accepted.
         expected: &'static str,
     },
-    /// Division points of classes into groups are not increasing.
-    #[error("loss setting `cuts` is {cuts:?}; it must be increasing numbers above 0")]
+    /// Division points of classes into groups are not increasing, or too many.
+    #[error("loss setting `cuts` is {cuts:?}; it must be at most 155 increasing numbers above 0")]
     Cuts {
         /// The division points.
         cuts: Vec<u64>,
@@ -40,7 +40,7 @@ pub enum LossError {
         /// Number of classes.
         expected: usize,
     },
-    /// A label is no class.
+    /// A label is above the number of classes.
     #[error("RoI {row} has label {label}; labels are 0 for background and 1 to {num_classes} for classes")]
     Label {
         /// The RoI.
@@ -50,10 +50,10 @@ pub enum LossError {
         /// Number of classes.
         num_classes: usize,
     },
-    /// A label beside a RoI's own is no class, or the RoI's own.
+    /// A label beside a RoI's own is not another class.
     #[error(
         "RoI {row} cannot also have label {label}: {}",
-        own.map_or_else(|| "there is no such RoI".to_owned(), |own| format!("its own is {own}, and others must be other classes"))
+        own.map_or_else(|| "no RoI has this index".to_owned(), |own| format!("its own is {own}, and others must be other classes"))
     )]
     OtherLabel {
         /// The RoI.
@@ -105,6 +105,15 @@ pub enum LossError {
         /// The value.
         value: f32,
     },
+    /// The loss is of another crate, and this program does not define it.
+    #[error(
+        "the loss `{name}` is defined by the program that trained with it; put it into the recipe with \
+         `LossConfig::external`, or use that program"
+    )]
+    External {
+        /// Its name.
+        name: String,
+    },
     /// The running statistics are of another loss or another number of classes.
     #[error("{loss} got running statistics that are not its own for {num_classes} classes")]
     State {
@@ -113,4 +122,29 @@ pub enum LossError {
         /// Number of classes.
         num_classes: usize,
     },
+}
+
+/// Refuses a setting unless `holds`.
+pub(crate) fn check_setting(
+    field: &'static str,
+    value: f64,
+    holds: bool,
+    expected: &'static str,
+) -> Result<(), LossError> {
+    if holds { Ok(()) } else { Err(LossError::Setting { field, value, expected }) }
+}
+
+/// Refuses a setting that is not a finite number of at least 0.
+pub(crate) fn check_not_negative(field: &'static str, value: f64) -> Result<(), LossError> {
+    check_setting(field, value, value.is_finite() && value >= 0.0, "a number of at least 0")
+}
+
+/// Refuses a setting outside `0..=1`.
+pub(crate) fn check_share(field: &'static str, value: f64) -> Result<(), LossError> {
+    check_setting(field, value, (0.0..=1.0).contains(&value), "between 0 and 1")
+}
+
+/// Refuses a setting that is not finite.
+pub(crate) fn check_finite(field: &'static str, value: f64) -> Result<(), LossError> {
+    check_setting(field, value, value.is_finite(), "a finite number")
 }

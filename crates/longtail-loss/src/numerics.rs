@@ -1,18 +1,20 @@
 //! Exponentials and the sums built on them, on slices: no framework, vectorised for the machine at run time.
 //!
-//! Everything is branch-free arithmetic marked `#[inline(always)]`, so that `vectorised` compiles it for the widest
-//! vectors there are. The compiler does not fuse a product and a sum by itself: the bits are the same on all machines.
+//! Everything is branch-free arithmetic marked `#[inline(always)]`, so that `vectorised` compiles it for the
+//! widest vectors there are. The compiler does not fuse a product and a sum by itself: the bits are the same
+//! on all machines.
 
 use rayon::prelude::*;
 
-/// Runs loops compiled for the widest vectors of the machine; what they call must be `#[inline(always)]`.
+/// Runs loops compiled for the widest vectors of the machine. The closure and what it calls must be
+/// `#[inline(always)]`: what the compiler leaves as a function of its own is compiled for the baseline.
 #[inline(always)]
-pub(crate) fn vectorised<R>(loops: impl FnOnce() -> R) -> R {
+pub fn vectorised<R>(loops: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(loops)
 }
 
 /// Parallel lanes of a running sum.
-const LANES: usize = 16;
+pub const LANES: usize = 16;
 
 /// `e^x`, relative error below 1e-6 for x in `-87..=88`; beyond, the value at the end of that range.
 ///
@@ -60,21 +62,48 @@ pub fn sigmoid(z: f32) -> f32 {
     softplus_and_sigmoid(z).1
 }
 
-/// Sum of `f` over a slice, in 16 running sums of a fixed order.
+/// 16 running sums of `f` over a slice, which the compiler can vectorise, and what is left behind the last
+/// whole block.
 #[inline(always)]
-pub(crate) fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+pub fn lane_sums(values: &[f32], f: impl Fn(f32) -> f32) -> ([f32; LANES], &[f32]) {
     let mut lanes = [0.0_f32; LANES];
     let chunks = values.chunks_exact(LANES);
-    let rest: f64 = chunks.remainder().iter().map(|v| f64::from(f(*v))).sum();
+    let rest = chunks.remainder();
     for chunk in chunks {
         for (lane, value) in lanes.iter_mut().zip(chunk) {
             *lane += f(*value);
         }
     }
+    (lanes, rest)
+}
+
+/// `-(1 - p_t)^γ log p_t` of a logit as a negative, and its derivative; a positive is the negative of `-z`.
+#[inline(always)]
+pub(crate) fn focal_negative(z: f32, gamma: f32) -> (f32, f32) {
+    // As a negative p_t = 1 - sigmoid(z), so 1 - p_t = sigmoid(z) =: s and -log p_t = softplus(z).
+    let (softplus, s) = softplus_and_sigmoid(z);
+    let power = s.powf(gamma);
+    // d/dz s^γ·softplus = γ s^γ (1 - s) softplus + s^γ s
+    (power * softplus, power * (gamma * (1.0 - s) * softplus + s))
+}
+
+/// [`focal_negative`] with γ = 2.
+#[inline(always)]
+pub(crate) fn focal_negative_squared(z: f32) -> (f32, f32) {
+    let (softplus, s) = softplus_and_sigmoid(z);
+    let power = s * s;
+    (power * softplus, power * (2.0 * (1.0 - s) * softplus + s))
+}
+
+/// Sum of `f` over a slice, by [`lane_sums`].
+#[inline(always)]
+pub(crate) fn sum_of(values: &[f32], f: impl Fn(f32) -> f32) -> f64 {
+    let (lanes, rest) = lane_sums(values, &f);
+    let rest: f64 = rest.iter().map(|v| f64::from(f(*v))).sum();
     rest + lanes.iter().map(|v| f64::from(*v)).sum::<f64>()
 }
 
-/// Writes the second value of `f` for each place of a row, and returns the sum of the first.
+/// Writes the second value of `f` for each value of a row, and returns the sum of the first.
 #[inline(always)]
 pub(crate) fn map_and_sum(z: &[f32], gradient: &mut [f32], f: impl Fn(f32) -> (f32, f32)) -> f64 {
     let mut lanes = [0.0_f32; LANES];
@@ -109,8 +138,9 @@ pub(crate) fn all_finite(values: &[f32]) -> bool {
 
 /// Binary cross-entropy of a row against no positive: gradient `scale·sigmoid(z)`; returns `Σ softplus(z)`.
 ///
-/// `softplus(z) = max(z, 0) + ln(1 + u)` with `u = e^-|z| ≤ 1`, and the logarithms of many are that of their product: one is
-/// taken for 120 columns. `q = Π(1 + u) - 1` is what is carried along, so that small u keep their digits.
+/// `softplus(z) = max(z, 0) + ln(1 + u)` with `u = e^-|z| ≤ 1`, and the logarithms of many are that of their
+/// product: one is taken for 120 columns. `q = Π(1 + u) - 1` is what is carried along, so that small u keep
+/// their digits.
 #[inline(always)]
 pub(crate) fn negatives(z: &[f32], scale: f32, gradient: &mut [f32]) -> f64 {
     /// A product of so many numbers up to 2 is finite.

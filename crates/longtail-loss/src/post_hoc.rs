@@ -1,15 +1,17 @@
-//! Corrections of a trained softmax classifier for its long tail, without training: on weights or on stored logits.
+//! Corrections of a trained softmax classifier for its long tail, without training: on weights or on stored
+//! logits.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     classification::{
-        ClassContext, ClassificationLoss, Column, Evaluation, KeptNegatives, LossState, Workers,
+        ClassContext, ClassificationLoss, Column, Evaluation, KeptNegatives, LossState, Step, Workers,
         scores_by_rows,
     },
-    error::LossError,
+    error::{LossError, check_finite},
     fused::{LinearEvaluation, LinearLayer},
+    method::{Description, Statistics},
     methods::balanced_softmax::log_priors,
     numerics::softmax,
     targets::RoiTargets,
@@ -57,35 +59,64 @@ impl PostHoc {
     /// The loss with corrected scores; it trains as before.
     ///
     /// # Errors
-    /// If a setting is no finite number, counts are missing or forbidden, or the loss is not one of softmax with a
-    /// background column and the classes.
+    /// If a setting is not a finite number, counts are missing or forbidden, or the loss is not one of
+    /// softmax with a background column and the classes.
     pub fn correct(
         self,
         loss: Box<dyn ClassificationLoss>,
         context: &ClassContext<'_>,
     ) -> Result<Box<dyn ClassificationLoss>, LossError> {
-        let classes = context.num_classes;
-        let z = vec![0.0; loss.num_outputs(classes)];
-        let plain = std::iter::once(Column::Background).chain((0..classes).map(Column::Class));
-        // Equal logits have equal scores under a softmax over C + 1 columns alone.
-        let uniform = 1.0 / (classes + 1) as f32;
-        let softmax = loss.columns(classes).into_iter().eq(plain)
-            && loss.class_scores(&z, z.len()).iter().all(|score| (score - uniform).abs() < 1e-6);
-        if !softmax {
+        if !loss.scores_are_softmax() {
             return Err(LossError::NotCorrectable);
         }
-        let finite = |field, value: f64| match value.is_finite() {
-            true => Ok(value),
-            false => Err(LossError::Setting { field, value, expected: "a finite number" }),
-        };
         let subtracted = match self {
-            Self::TauNorm { tau } => finite("tau", tau).map(|_| None)?,
-            Self::NorCal { gamma } => Some(powers(context.image_counts("NorCal")?, finite("gamma", gamma)?)),
+            Self::TauNorm { tau } => check_finite("tau", tau).map(|()| None)?,
+            Self::NorCal { gamma } => {
+                check_finite("gamma", gamma)?;
+                Some(powers(context.image_counts("NorCal")?, gamma))
+            }
             Self::LogitAdjustment { tau } => {
                 Some(log_priors(tau, context.instance_counts("logit adjustment")?)?)
             }
         };
         Ok(Box::new(Corrected { loss, correction: self, subtracted }))
+    }
+}
+
+impl PostHoc {
+    /// The correction in words.
+    pub fn description(&self) -> Description {
+        let of = |name, source, formula, reads, when| Description {
+            name,
+            source,
+            formula,
+            outputs: "C + 1, softmax",
+            reads,
+            when,
+        };
+        match self {
+            Self::TauNorm { .. } => of(
+                "τ-normalisation",
+                "Kang et al., ICLR 2020",
+                "softmax(z)_c with w_c / ‖w_c‖^τ instead of w_c",
+                Statistics::Nothing,
+                "a classifier whose tail has small weights; no counts needed",
+            ),
+            Self::NorCal { .. } => of(
+                "normalised calibration",
+                "Pan et al., NeurIPS 2021",
+                "e^{z_c} / n_c^γ, renormalised with the background",
+                Statistics::ImageCounts,
+                "a trained detector that must not be trained again",
+            ),
+            Self::LogitAdjustment { .. } => of(
+                "logit adjustment",
+                "Menon et al., ICLR 2021",
+                "softmax(z - τ log(n / max n))_c, background untouched",
+                Statistics::BoxCounts,
+                "as NorCal, relative to the largest class",
+            ),
+        }
     }
 }
 
@@ -106,14 +137,8 @@ impl ClassificationLoss for Corrected {
         self.loss.columns(num_classes)
     }
 
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        state: &LossState,
-        workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
-        self.loss.evaluate(logits, targets, state, workers)
+    fn compute(&self, step: Step<'_>) -> Result<Evaluation, LossError> {
+        self.loss.compute(step)
     }
 
     fn evaluate_linear(
@@ -150,22 +175,21 @@ impl ClassificationLoss for Corrected {
     }
 }
 
-/// `γ ln n` of each class after 0 for the background: `e^z / n^γ = e^(z - γ ln n)`. Unlike the priors of logit adjustment
-/// not relative to the largest class, which would move the background.
+/// `γ ln n` of each class after 0 for the background: `e^z / n^γ = e^(z - γ ln n)`. Unlike the priors of
+/// logit adjustment not relative to the largest class, which would move the background.
 fn powers(counts: &[u64], gamma: f64) -> Vec<f32> {
     let of_class = counts.iter().map(|&n| (gamma * (n.max(1) as f64).ln()) as f32);
     std::iter::once(0.0).chain(of_class).collect()
 }
 
-/// τ-normalisation (Kang et al., ICLR 2020, arXiv 1910.09217): `w_c / ‖w_c‖^τ` for the classes' weights, in place;
-/// `weight [inputs × columns]`, column 0, the background, is untouched. τ = 0 changes nothing, 1 makes all norms 1.
+/// τ-normalisation (Kang et al., ICLR 2020, arXiv 1910.09217): `w_c / ‖w_c‖^τ` for the classes' weights, in
+/// place; `weight [inputs × columns]`, column 0, the background, is untouched. τ = 0 changes nothing, 1 makes
+/// all norms 1.
 ///
 /// # Errors
-/// If τ is not finite or the weight is no whole number of rows.
+/// If τ is not finite or the weight is not a whole number of rows.
 pub fn tau_normalize(weight: &mut [f32], columns: usize, tau: f64) -> Result<(), LossError> {
-    if !tau.is_finite() {
-        return Err(LossError::Setting { field: "tau", value: tau, expected: "a finite number" });
-    }
+    check_finite("tau", tau)?;
     if columns == 0 || !weight.len().is_multiple_of(columns) {
         let rows = weight.len().checked_div(columns).unwrap_or(0);
         return Err(LossError::LogitsLength { found: weight.len(), rows, outputs: columns });
@@ -183,20 +207,18 @@ pub fn tau_normalize(weight: &mut [f32], columns: usize, tau: f64) -> Result<(),
     Ok(())
 }
 
-/// NorCal (Pan et al., NeurIPS 2021, arXiv 2107.02170): `e^{z_c} / n_c^γ`, background untouched, renormalised. Scores
-/// `[N × C]` for `logits [N × (C + 1)]`; `counts` are training images of each class.
+/// NorCal (Pan et al., NeurIPS 2021, arXiv 2107.02170): `e^{z_c} / n_c^γ`, background untouched,
+/// renormalised. Scores `[N × C]` for `logits [N × (C + 1)]`; `counts` are training images of each class.
 ///
 /// # Errors
 /// If γ is not finite or the shapes do not fit.
 pub fn norcal(logits: &[f32], counts: &[u64], gamma: f64) -> Result<Vec<f32>, LossError> {
-    if !gamma.is_finite() {
-        return Err(LossError::Setting { field: "gamma", value: gamma, expected: "a finite number" });
-    }
+    check_finite("gamma", gamma)?;
     checked(logits, &powers(counts, gamma))
 }
 
-/// Post-hoc logit adjustment (Menon et al., ICLR 2021, arXiv 2007.07314): softmax of `z_c - τ log(n_c / max n)`,
-/// background untouched. Scores `[N × C]` for `logits [N × (C + 1)]`.
+/// Post-hoc logit adjustment (Menon et al., ICLR 2021, arXiv 2007.07314): softmax of `z_c - τ log(n_c / max
+/// n)`, background untouched. Scores `[N × C]` for `logits [N × (C + 1)]`.
 ///
 /// # Errors
 /// If τ is not finite or the shapes do not fit.

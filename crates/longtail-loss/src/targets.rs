@@ -1,5 +1,6 @@
 //! What a loss is told about the sampled RoIs of a step.
 
+pub use longtail_draw::DrawKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,15 +9,6 @@ use crate::{classification::Column, error::LossError};
 /// Logit of a column that takes no part: its exponential vanishes, and it is finite.
 const HIDDEN: f32 = -1.0e4;
 
-/// Key of the random draws of a step: the same key draws the same, on any number of threads and after a resume.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct DrawKey {
-    /// Seed of the run or stage.
-    pub seed: u64,
-    /// Step.
-    pub step: u64,
-}
-
 /// What the sum over RoIs is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -24,7 +16,7 @@ pub enum Normalizer {
     /// RoIs that are not ignored.
     #[default]
     Rois,
-    /// Foreground RoIs, at least 1: for dense predictors, most of whose places are background.
+    /// Foreground RoIs, at least 1: for dense predictors, which see background almost everywhere.
     Positives,
     /// A number.
     Constant(f64),
@@ -127,15 +119,12 @@ impl RoiTargets {
         Ok(self)
     }
 
-    /// With labels that hold for a RoI beside its own, as pairs of RoI and label: the classes above or below in a hierarchy,
-    /// of which one was drawn. In that RoI they are neither positives nor negatives: no softmax sums over their columns, no
-    /// sigmoid pushes them down, and no running statistic counts them.
-    ///
-    /// [`crate::tensor`] and [`ClassificationLoss::evaluate_linear`](crate::ClassificationLoss::evaluate_linear) see to it;
-    /// [`ClassificationLoss::evaluate`](crate::ClassificationLoss::evaluate) takes logits as they are.
+    /// With labels that hold for a RoI beside its own, as pairs of RoI and label: the classes above or below
+    /// in a hierarchy, of which one was drawn. In that RoI they are neither positives nor negatives: no
+    /// softmax sums over their columns, no sigmoid pushes them down, and no running statistic counts them.
     ///
     /// # Errors
-    /// If a pair is of no RoI, or its label is background, no class or the RoI's own.
+    /// If a pair names a RoI that does not exist, or its label is background, above C or the RoI's own.
     pub fn with_other_labels(mut self, others: &[(usize, u32)]) -> Result<Self, LossError> {
         for &(row, label) in others {
             let own = self.labels.get(row).copied();
@@ -177,13 +166,13 @@ impl RoiTargets {
             return Vec::new();
         }
         let mut of_class = vec![None; self.num_classes];
-        for (place, column) in columns().into_iter().enumerate() {
+        for (index, column) in columns().into_iter().enumerate() {
             if let Column::Class(class) = column {
-                of_class[class] = Some(place);
+                of_class[class] = Some(index);
             }
         }
-        let place = |&(row, label): &(usize, u32)| of_class[label as usize - 1].map(|column| (row, column));
-        self.other_labels.iter().filter_map(place).collect()
+        let hidden = |&(row, label): &(usize, u32)| of_class[label as usize - 1].map(|column| (row, column));
+        self.other_labels.iter().filter_map(hidden).collect()
     }
 
     /// Number of RoIs N, ignored ones too.
@@ -239,21 +228,24 @@ impl RoiTargets {
         (0..self.len()).map(|row| (common * f64::from(self.weight(row))) as f32).collect()
     }
 
-    /// Places of the background RoIs that are not ignored.
+    /// Indices of the background RoIs that are not ignored.
     pub fn background(&self) -> Vec<usize> {
         (0..self.len()).filter(|&n| self.labels[n] == 0 && !self.is_ignored(n)).collect()
     }
 
-    /// Refuses logits that are not finite or not `[N, outputs]`.
-    pub(crate) fn check(&self, logits: &[f32], outputs: usize) -> Result<(), LossError> {
+    /// Refuses logits that are not finite or not `[N, outputs]`; the first thing that a loss does.
+    ///
+    /// # Errors
+    /// Names the first logit that is not finite, or tells both lengths.
+    pub fn check(&self, logits: &[f32], outputs: usize) -> Result<(), LossError> {
         if logits.len() != self.len() * outputs {
             return Err(LossError::LogitsLength { found: logits.len(), rows: self.len(), outputs });
         }
         if !crate::numerics::all_finite(logits) {
             let bad = logits.iter().position(|z| !z.is_finite());
-            if let Some(place) = bad {
-                let (row, column) = (place / outputs, place % outputs);
-                return Err(LossError::NotFinite { row, column, value: logits[place] });
+            if let Some(index) = bad {
+                let (row, column) = (index / outputs, index % outputs);
+                return Err(LossError::NotFinite { row, column, value: logits[index] });
             }
         }
         Ok(())
@@ -265,7 +257,7 @@ pub(crate) fn hide(logits: &mut [f32], columns: usize, hidden: &[(usize, usize)]
     hidden.iter().for_each(|&(row, column)| logits[row * columns + column] = HIDDEN);
 }
 
-/// Sets the gradients of hidden columns to 0; what the vanishing exponential left of them is no number to train by.
+/// Sets the gradients of hidden columns to 0; what the vanishing exponential left of them says nothing.
 pub(crate) fn clear(gradient: &mut [f32], columns: usize, hidden: &[(usize, usize)]) {
     hidden.iter().for_each(|&(row, column)| gradient[row * columns + column] = 0.0);
 }

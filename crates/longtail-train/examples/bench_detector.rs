@@ -9,9 +9,10 @@ use burn::{
     tensor::{Device, Distribution, Tensor},
 };
 use longtail_data::Targets;
-use longtail_detect::{FasterRcnn, ImageBatch, ImageMeta, cascade::averaged, device, layers::Initializer};
+use longtail_detect::{FasterRcnn, ImageBatch, ImageMeta, cascade::averaged, layers::Initializer};
 use longtail_head::SgdConfig;
 use longtail_loss::{ClassContext, DrawKey, Reduction};
+use longtail_ops::{TensorLoss, device};
 use longtail_train::{
     Description, DeviceChoice,
     checkpoint::Checkpoint,

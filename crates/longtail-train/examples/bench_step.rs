@@ -60,7 +60,7 @@ fn resnet50(device: &Device) -> Value {
 
 fn demo_step(device: &Device) -> Value {
     let recipe = Recipe::parse(RECIPE, &[]).expect("the demo's recipe is valid");
-    let loss = LossConfig::SoftmaxCrossEntropy;
+    let loss = LossConfig::default();
     let loss = loss.build(&ClassContext::new(CLASSES)).expect("softmax builds");
     let mut detector = recipe.detector.init(CLASSES, CLASSES + 1, 0, device);
     let images = ImageBatch {

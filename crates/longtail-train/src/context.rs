@@ -4,11 +4,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use burn::{module::Module, tensor::Device};
 use longtail_data::{BatchPlan, Loader};
-use longtail_detect::{FasterRcnn, device};
+use longtail_detect::FasterRcnn;
 use longtail_draw::{Purpose, derive};
 use longtail_eval::write_detections;
 use longtail_head::{ClassifierRecipe, build_loss};
 use longtail_loss::ClassificationLoss;
+use longtail_ops::device;
 use longtail_run::{
     ClassifierResult, EvaluationRecord, Event, MetricsLog, Observer, Record, Results, RunFolder,
 };

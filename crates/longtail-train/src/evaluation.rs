@@ -9,9 +9,11 @@ use longtail_bank::ClassTable;
 use longtail_data::{Batch, Dataset, Loader, Transform};
 use longtail_detect::{
     Detections, FasterRcnn, ImageBatch, ImageMeta, TestConfig, cascade::averaged, layers::Linear,
+    postprocess::merge,
 };
 use longtail_eval::{Detection, EvalReport};
 use longtail_loss::ClassificationLoss;
+use longtail_ops::TensorLoss;
 use longtail_run::{Event, Observer};
 use std::sync::Arc;
 
@@ -124,7 +126,7 @@ pub fn detect_batch(
     let images = sizes.first().map_or(0, |batch| batch.images.len());
     let merged = |classifier: usize, image: usize| {
         let views: Vec<Detections> = found.iter().map(|view| view[classifier][image].clone()).collect();
-        views::merge(&views, test)
+        merge(&views, test)
     };
     (0..classifiers.len()).map(|c| (0..images).map(|image| merged(c, image)).collect()).collect()
 }

@@ -51,7 +51,7 @@ pub mod weights;
 pub use branch::branch;
 pub use description::Description;
 pub use error::TrainError;
-pub use longtail_detect::device::{DeviceChoice, name as device_name};
+pub use longtail_ops::device::{DeviceChoice, name as device_name};
 pub use predict::Predictor;
 pub use recipe::Recipe;
 pub use run::run;

@@ -9,7 +9,7 @@ use longtail_detect::{
     Detections, FasterRcnn, FasterRcnnConfig, TestConfig, cascade::averaged, layers::Linear,
 };
 use longtail_head::build_loss;
-use longtail_loss::{ClassificationLoss, Column, LossConfig};
+use longtail_loss::{ClassificationLoss, Column};
 use longtail_run::Results;
 
 use crate::{
@@ -27,8 +27,6 @@ pub struct Predictor {
     /// Every head's layer, corrected as the loss says.
     linears: Vec<Linear>,
     loss: Box<dyn ClassificationLoss>,
-    /// Whether scores are the softmax of the logits.
-    softmax: bool,
     transform: Transform,
     test: TestConfig,
     device: Device,
@@ -92,7 +90,6 @@ impl Predictor {
             detector,
             linears,
             loss,
-            softmax: chosen.loss == LossConfig::SoftmaxCrossEntropy && chosen.correction.is_none(),
             transform: recipe.transform,
             test: recipe.test,
             device,
@@ -127,7 +124,6 @@ impl Predictor {
             linears: detector.classifiers().into_iter().cloned().collect(),
             detector,
             loss,
-            softmax: description.loss == LossConfig::SoftmaxCrossEntropy,
             transform: description.transform,
             test: description.test,
             device,
@@ -148,7 +144,7 @@ impl Predictor {
 
     /// How logits become scores, in a word.
     pub fn score_function(&self) -> &'static str {
-        if self.softmax { "softmax" } else { "the loss's own" }
+        if self.loss.scores_are_softmax() { "softmax" } else { "the loss's own" }
     }
 
     /// Preparation of images.

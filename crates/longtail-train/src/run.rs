@@ -1,8 +1,8 @@
 //! A run from its recipe to its results: open the data, train the stages in order, evaluate each classifier.
 
 use burn::tensor::Device;
-use longtail_detect::device;
 use longtail_draw::{Purpose, derive};
+use longtail_ops::device;
 use longtail_run::{Event, MetricsLog, Observer, Position, Results, RunFolder, environment};
 
 use crate::{

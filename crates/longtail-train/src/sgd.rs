@@ -8,8 +8,8 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     tensor::{Gradients, Tensor, TensorData},
 };
-use longtail_detect::device::is_processor;
 use longtail_head::sgd::{NormNotFinite, SgdConfig};
+use longtail_ops::device::is_processor;
 
 use crate::parameters::{TensorMap, enter, leave};
 

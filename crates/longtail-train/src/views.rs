@@ -1,8 +1,8 @@
 //! Test-time augmentation: an image seen at several sizes, mirrored or not. The detections of all views, each decoded as
-//! without augmentation, compete in one more class-wise NMS.
+//! without augmentation, compete in one more class-wise NMS (`longtail_detect::postprocess::merge`).
 
 use longtail_data::{Batch, Resize, Transform};
-use longtail_detect::{Detections, TestConfig, boxes::Xyxy, nms};
+use longtail_detect::{Detections, TestConfig};
 
 /// Long over short side of the published recipe, for recipes that resize otherwise.
 const LONG_OVER_SHORT: (u32, u32) = (1333, 800);
@@ -46,31 +46,6 @@ pub(crate) fn unmirrored(mut detections: Detections, width: u32) -> Detections {
     detections
 }
 
-/// Detections of one image from those of its views.
-pub(crate) fn merge(views: &[Detections], test: &TestConfig) -> Detections {
-    let boxes: Vec<Xyxy> = views.iter().flat_map(|view| view.boxes.iter().copied()).collect();
-    let labels: Vec<u32> = views.iter().flat_map(|view| view.labels.iter().copied()).collect();
-    let scores: Vec<f32> = views.iter().flat_map(|view| view.scores.iter().copied()).collect();
-    let order = nms::descending(&scores);
-    let group = |index: usize| if test.class_agnostic_nms { 0 } else { labels[index] as usize };
-    let kept = nms::suppress(&boxes, &order, group, test.nms_iou, boxes.len());
-    let mut of_class = std::collections::BTreeMap::<u32, usize>::new();
-    let mut merged = Detections::default();
-    for index in kept {
-        let count = of_class.entry(labels[index]).or_default();
-        *count += 1;
-        if merged.boxes.len() == test.max_detections {
-            break;
-        }
-        if test.max_per_class == 0 || *count <= test.max_per_class {
-            merged.boxes.push(boxes[index]);
-            merged.labels.push(labels[index]);
-            merged.scores.push(scores[index]);
-        }
-    }
-    merged
-}
-
 #[cfg(test)]
 mod tests {
     use longtail_data::{RgbImage, Sample, Targets};
@@ -104,21 +79,5 @@ mod tests {
         let detections =
             Detections { boxes: vec![[0.0, 2.0, 10.0, 4.0]], labels: vec![0], scores: vec![0.5] };
         assert_eq!(unmirrored(detections, 100).boxes, [[90.0, 2.0, 100.0, 4.0]]);
-    }
-
-    #[test]
-    fn views_compete() {
-        let view = |boxes: &[Xyxy], labels: &[u32], scores: &[f32]| Detections {
-            boxes: boxes.to_vec(),
-            labels: labels.to_vec(),
-            scores: scores.to_vec(),
-        };
-        let (a, b) = ([0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 9.0]);
-        let views =
-            [view(&[a, a], &[0, 1], &[0.9, 0.3]), view(&[b, [50.0, 0.0, 60.0, 9.0]], &[0, 0], &[0.95, 0.2])];
-        let merged = merge(&views, &TestConfig::default());
-        assert_eq!((merged.labels, merged.scores), (vec![0, 1, 0], vec![0.95, 0.3, 0.2]));
-        let capped = TestConfig { max_detections: 2, max_per_class: 1, ..TestConfig::default() };
-        assert_eq!(merge(&views, &capped).labels, [0, 1]);
     }
 }

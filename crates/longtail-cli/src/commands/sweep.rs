@@ -109,7 +109,7 @@ fn expand(mut recipe: Recipe, key: &str, values: &[String]) -> anyhow::Result<Re
     let last = stage.classifiers.last().context("a stage has classifiers")?.clone();
     let mut classifiers = vec![ClassifierRecipe {
         name: "softmax, continued".into(),
-        loss: LossConfig::SoftmaxCrossEntropy,
+        loss: LossConfig::default(),
         correction: None,
         ..last.clone()
     }];

@@ -20,7 +20,8 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("longtail-loss", &[]),
         ("longtail-mask", &[]),
         ("longtail-weights", &[]),
-        ("longtail-detect", &["longtail-data", "longtail-loss"]),
+        ("longtail-ops", &["longtail-loss"]),
+        ("longtail-detect", &["longtail-data", "longtail-loss", "longtail-ops"]),
         (
             "longtail-run",
             &[
@@ -57,6 +58,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "longtail-formats",
                 "longtail-head",
                 "longtail-loss",
+                "longtail-ops",
                 "longtail-run",
                 "longtail-weights",
             ],
@@ -124,6 +126,7 @@ fn dependencies_point_one_way() {
                 "longtail-files",
                 "longtail-formats",
                 "longtail-head",
+                "longtail-loss",
                 "longtail-mask",
                 "longtail-report",
                 "longtail-run",

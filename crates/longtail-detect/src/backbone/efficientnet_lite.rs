@@ -1,16 +1,15 @@
-//! EfficientNet-Lite0 (Tan and Le, ICML 2019, in the form for small machines): inverted residual blocks with depthwise
-//! convolutions, without squeeze-and-excitation, with ReLU6. Convolutions are padded as TensorFlow does it, so that the
-//! published weights give what they gave.
+//! EfficientNet-Lite0 (Tan and Le, ICML 2019, in the form for small machines): inverted residual blocks with
+//! depthwise convolutions, without squeeze-and-excitation, with ReLU6. Convolutions are padded as TensorFlow
+//! does it, so that the published weights give what they gave.
 
 use burn::{module::Module, tensor::Tensor};
+use longtail_ops::Activation;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::check,
-    error::DetectError,
+    error::{DetectError, check},
     layers::{ConvNorm, Initializer, NormSettings, Normalization, inverted_residual},
-    ops::Activation,
 };
 
 /// Blocks of a stage: repeats, kernel, stride of the first, expansion, outputs.

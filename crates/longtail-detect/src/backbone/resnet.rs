@@ -8,8 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    config::check,
-    error::DetectError,
+    error::{DetectError, check},
     layers::{ConvNorm, Initializer, NormSettings, Normalization},
 };
 
@@ -79,7 +78,8 @@ pub struct ResNetConfig {
     pub style: Style,
     /// Normalisation.
     pub normalization: Normalization,
-    /// Added to the variance in normalisation; torchvision's `fasterrcnn_resnet50_fpn` of COCO was trained with 0.
+    /// Added to the variance in normalisation; torchvision's `fasterrcnn_resnet50_fpn` of COCO was trained
+    /// with 0.
     pub norm_epsilon: f32,
     /// Parts that are not trained: 0 none, 1 the stem, 2 the first stage too, up to 5 for all.
     pub frozen_stages: usize,

@@ -1,29 +1,47 @@
 //! BAGS: balanced group softmax (Li et al., CVPR 2020, arXiv 2006.10408).
 
+use longtail_draw::{Purpose, without_replacement};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{
-        ClassContext, ClassificationLoss, Column, Evaluation, LossState, Workers, scores_by_rows,
-    },
-    draw::without_replacement,
-    error::LossError,
+    classification::{ClassContext, ClassificationLoss, Column, Evaluation, LossState, Step, scores_by_rows},
+    error::{LossError, check_not_negative},
+    method::{Description, LossMethod, Statistics},
     numerics::{cross_entropy, softmax},
     targets::RoiTargets,
 };
 
 /// Columns of background against foreground.
 const OBJECTNESS: usize = 2;
-/// Purpose of the draws of others; the group is added.
-const DRAW: u64 = 100;
 
-/// Settings of [`Bags`].
+/// A softmax for each group of classes of similar size, with a column "others" for everything outside it, and
+/// one for background against foreground; the loss is the sum of their cross-entropies, each averaged over
+/// its RoIs (weighted; the normaliser of the reduction is not used). The two-way softmax sees every RoI. A
+/// group with F own RoIs sees them and `⌊ratio · F⌋` drawn others; with F = 0 it adds nothing.
+///
+/// # Shapes
+/// - logits: `[N × (2 + G + C)]`: background, foreground, others of each of the G groups, classes
+/// - scores: `[N × C]`, softmax of the class's group × p(foreground)
+///
+/// # Example
+/// Two groups of one class each. The RoI is foreground or not, and its class or others, with even odds:
+///
+/// ```
+/// use longtail_loss::{ClassContext, DrawKey, BagsConfig, LossMethod, LossState, RoiTargets, SingleWorker};
+///
+/// let counts = ClassContext { instance_counts: Some(&[3, 50]), ..ClassContext::new(2) };
+/// let loss = BagsConfig { cuts: vec![10], ..BagsConfig::default() }.build(&counts)?;
+/// let targets = RoiTargets::new(&[1], 2, DrawKey::default())?;
+/// let found = loss.evaluate(&[0.0; 6], &targets, &LossState::default(), &SingleWorker)?;
+/// assert!((found.value - 2.0 * 2.0_f64.ln()).abs() < 1e-6);
+/// # Ok::<(), longtail_loss::LossError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BagsConfig {
-    /// Division points in boxes of the training set, increasing: group g holds the classes with `cuts[g - 1] ≤ boxes <
-    /// cuts[g]`. Groups without a class are left out.
+    /// Division points in boxes of the training set, increasing: group g holds the classes with `cuts[g - 1]
+    /// ≤ boxes < cuts[g]`. Groups without a class are left out.
     pub cuts: Vec<u64>,
     /// RoIs of other classes and background that a group sees, for each RoI of its own.
     pub others_ratio: f64,
@@ -35,34 +53,29 @@ impl Default for BagsConfig {
     }
 }
 
-/// A softmax for each group of classes of similar size, with a column "others" for everything outside it, and one for
-/// background against foreground; the loss is the sum of their cross-entropies, each averaged over its RoIs (weighted;
-/// the normaliser of the reduction is not used). The two-way softmax sees every RoI. A group with F own RoIs sees them and
-/// `⌊ratio · F⌋` drawn others; with F = 0 it adds nothing.
-/// K = 2 + G + C: background, foreground, others of each group, classes. Scores: softmax of the class's group ×
-/// p(foreground). Reads box counts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Bags {
-    /// Classes of each group.
-    groups: Vec<Vec<usize>>,
-    group_of_class: Vec<usize>,
-    others_ratio: f64,
-}
+impl LossMethod for BagsConfig {
+    fn description(&self) -> Description {
+        Description {
+            name: "balanced group softmax",
+            source: "Li et al., CVPR 2020",
+            formula: "Σ over groups of softmax cross-entropy within the group and its others",
+            outputs: "2 + groups + C",
+            reads: Statistics::BoxCounts,
+            when: "stage 2 on a long tail, when good division points are known",
+        }
+    }
 
-impl Bags {
-    /// Builds the loss.
-    ///
-    /// # Errors
-    /// If the cuts do not increase, the ratio is negative, or there are no counts.
-    pub fn new(config: &BagsConfig, context: &ClassContext<'_>) -> Result<Self, LossError> {
-        let cuts = &config.cuts;
-        if cuts.first() == Some(&0) || cuts.windows(2).any(|pair| pair[0] >= pair[1]) {
+    fn background(&self) -> &'static str {
+        "own column, others of groups"
+    }
+
+    fn build(&self, context: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        let cuts = &self.cuts;
+        let too_many = cuts.len() as u64 >= Purpose::BagsOthers.count();
+        if too_many || cuts.first() == Some(&0) || cuts.windows(2).any(|pair| pair[0] >= pair[1]) {
             return Err(LossError::Cuts { cuts: cuts.clone() });
         }
-        if !(config.others_ratio.is_finite() && config.others_ratio >= 0.0) {
-            let (value, expected) = (config.others_ratio, "a number of at least 0");
-            return Err(LossError::Setting { field: "others_ratio", value, expected });
-        }
+        check_not_negative("others_ratio", self.others_ratio)?;
         let counts = context.instance_counts("BAGS")?;
         let mut groups = vec![Vec::new(); cuts.len() + 1];
         for (class, count) in counts.iter().enumerate() {
@@ -70,17 +83,21 @@ impl Bags {
         }
         groups.retain(|group| !group.is_empty());
         let mut group_of_class = vec![0; counts.len()];
-        for (place, group) in groups.iter().enumerate() {
-            group.iter().for_each(|&class| group_of_class[class] = place);
+        for (index, group) in groups.iter().enumerate() {
+            group.iter().for_each(|&class| group_of_class[class] = index);
         }
-        Ok(Self { groups, group_of_class, others_ratio: config.others_ratio })
+        Ok(Box::new(Bags { groups, group_of_class, others_ratio: self.others_ratio }))
     }
+}
 
+struct Bags {
     /// Classes of each group.
-    pub fn groups(&self) -> &[Vec<usize>] {
-        &self.groups
-    }
+    groups: Vec<Vec<usize>>,
+    group_of_class: Vec<usize>,
+    others_ratio: f64,
+}
 
+impl Bags {
     /// Columns of a group: its others, then its classes.
     fn columns_of(&self, group: usize) -> impl Iterator<Item = usize> + '_ {
         let first_class = OBJECTNESS + self.groups.len();
@@ -88,8 +105,8 @@ impl Bags {
             .chain(self.groups[group].iter().map(move |class| first_class + class))
     }
 
-    /// Rows that a group sees, with the place of their target among the group's columns. A RoI that another class of the
-    /// group holds for as well is not among the group's others.
+    /// Rows that a group sees, with the index of their target among the group's columns. A RoI that another
+    /// class of the group holds for as well is not among the group's others.
     fn rows(&self, group: usize, targets: &RoiTargets) -> Vec<(usize, usize)> {
         let labels = targets.labels();
         let (mut own, mut others) = (Vec::new(), Vec::new());
@@ -97,8 +114,8 @@ impl Bags {
             let class = (labels[row] as usize).checked_sub(1);
             match class.filter(|&class| self.group_of_class[class] == group) {
                 Some(class) => {
-                    let place = self.groups[group].partition_point(|&member| member < class);
-                    own.push((row, 1 + place));
+                    let index = self.groups[group].partition_point(|&member| member < class);
+                    own.push((row, 1 + index));
                 }
                 None => {
                     let of_group = |label: u32| self.group_of_class[label as usize - 1] == group;
@@ -112,8 +129,9 @@ impl Bags {
             return own;
         }
         let count = (self.others_ratio * own.len() as f64).floor() as usize;
-        let drawn = without_replacement(targets.draw(), DRAW + group as u64, others.len(), count);
-        own.extend(drawn.into_iter().map(|place| others[place]));
+        let drawn =
+            without_replacement(targets.draw(), Purpose::BagsOthers.at(group as u64), others.len(), count);
+        own.extend(drawn.into_iter().map(|index| others[index]));
         own
     }
 }
@@ -129,13 +147,8 @@ impl ClassificationLoss for Bags {
         objectness.chain(others).chain((0..num_classes).map(Column::Class)).collect()
     }
 
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-        _workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
+    fn compute(&self, step: Step<'_>) -> Result<Evaluation, LossError> {
+        let Step { logits, targets, .. } = step;
         let outputs = self.num_outputs(targets.num_classes());
         targets.check(logits, outputs)?;
         let mut gradient = vec![0.0; logits.len()];

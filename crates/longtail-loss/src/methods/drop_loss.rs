@@ -4,19 +4,42 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, Evaluation, KeptNegatives, LossState, Workers},
-    draw::unit,
+    classification::{ClassContext, ClassificationLoss, LossState},
     error::LossError,
-    methods::eql::protected_classes,
-    sigmoid::{Columns, RowWeights, weighted_bce},
-    suppression::{Suppression, SuppressionLoss},
+    method::{Description, LossMethod, SIGMOID_OUTPUTS, Statistics},
+    methods::eql::{protected_classes, weights_on_foreground},
+    rule::{CellDraw, ColumnWeights, RowRule, Rule, SigmoidHead},
+    sigmoid::SigmoidLoss,
     targets::RoiTargets,
 };
 
-/// Purpose of the draws of kept background terms.
-const DRAW: u64 = 10;
-
-/// Settings of [`DropLoss`].
+/// [EQL](crate::EqlConfig) on foreground RoIs. On background RoIs each term of a protected class is kept with
+/// the probability that a foreground RoI of the batch is of a protected class: the fewer there are, the less
+/// background suppresses them. Without a foreground RoI none is kept.
+///
+/// # Shapes
+/// - logits: `[N × K]`, K = C, or K = C + 1 with a background logit in column 0
+/// - scores: `[N × C]`, `sigmoid(z)` of the classes
+///
+/// # Example
+/// Class 1 is protected, and no foreground RoI of the batch is of a protected class:
+///
+/// ```
+/// use longtail_loss::{
+///     ClassContext, DrawKey, DropLossConfig, LossMethod, LossState, RoiTargets, SingleWorker,
+/// };
+///
+/// let counts = ClassContext {
+///     image_counts: Some(&[1, 900]),
+///     total_images: Some(2000),
+///     ..ClassContext::new(2)
+/// };
+/// let loss = DropLossConfig::default().build(&counts)?;
+/// let targets = RoiTargets::new(&[0, 2], 2, DrawKey::default())?;
+/// let found = loss.evaluate(&[0.0; 4], &targets, &LossState::default(), &SingleWorker)?;
+/// assert_eq!(found.gradient, [0.0, 0.25, 0.0, -0.25]);
+/// # Ok::<(), longtail_loss::LossError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DropLossConfig {
@@ -32,90 +55,52 @@ impl Default for DropLossConfig {
     }
 }
 
-/// EQL on foreground RoIs. On background RoIs each term of a protected class is kept with the probability that a
-/// foreground RoI of the batch is of a protected class: the fewer there are, the less background suppresses them.
-/// K = C, or C + 1 with a background logit. Reads image frequencies.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DropLoss {
-    columns: Columns,
+impl LossMethod for DropLossConfig {
+    fn description(&self) -> Description {
+        Description {
+            name: "DropLoss",
+            source: "Hsieh et al., AAAI 2021",
+            formula: "EQL, and on background RoIs terms with f_i < λ kept with the batch's share of such classes",
+            outputs: SIGMOID_OUTPUTS,
+            reads: Statistics::ImageFrequencies,
+            when: "as EQL, where background suppresses the tail",
+        }
+    }
+
+    fn background(&self) -> &'static str {
+        "sampled"
+    }
+
+    fn build(&self, context: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        let head = SigmoidHead { background: self.background_logit };
+        let protected = protected_classes(self.frequency_threshold, context, "DropLoss")?;
+        Ok(Box::new(DropLoss { head, on_foreground: weights_on_foreground(head, &protected), protected }))
+    }
+}
+
+struct DropLoss {
+    head: SigmoidHead,
+    on_foreground: ColumnWeights,
     protected: Vec<bool>,
 }
 
-impl DropLoss {
-    /// Builds the loss.
-    ///
-    /// # Errors
-    /// If λ is out of range or there are no frequencies.
-    pub fn new(config: &DropLossConfig, context: &ClassContext<'_>) -> Result<Self, LossError> {
-        let columns = Columns { background: config.background_logit };
-        Ok(Self { columns, protected: protected_classes(config.frequency_threshold, context, "DropLoss")? })
+impl SigmoidLoss for DropLoss {
+    fn head(&self) -> SigmoidHead {
+        self.head
     }
 
-    /// Weights of all columns as negatives, `[N × K]`.
-    fn weights(&self, targets: &RoiTargets) -> Vec<f32> {
-        let columns = self.columns.count(targets.num_classes());
+    fn rule(&self, targets: &RoiTargets, _: &LossState) -> Result<Rule, LossError> {
         let labels = targets.labels();
-        let foreground: Vec<usize> =
-            (0..targets.len()).filter(|&n| labels[n] > 0 && !targets.is_ignored(n)).collect();
-        let of_protected = foreground.iter().filter(|&&n| self.protected[labels[n] as usize - 1]).count();
-        // Without foreground nothing says how common they are: nothing is kept.
-        let ratio = of_protected as f64 / foreground.len().max(1) as f64;
-        let mut weights = vec![1.0; targets.len() * columns];
-        for n in 0..targets.len() {
-            for class in (0..self.protected.len()).filter(|&c| self.protected[c]) {
-                let index = (n * self.protected.len() + class) as u64;
-                let kept = labels[n] == 0 && unit(targets.draw(), DRAW, index) <= ratio && ratio > 0.0;
-                weights[n * columns + self.columns.of_class(class)] = if kept { 1.0 } else { 0.0 };
-            }
-        }
-        weights
-    }
-}
-
-impl ClassificationLoss for DropLoss {
-    fn num_outputs(&self, num_classes: usize) -> usize {
-        self.columns.count(num_classes)
-    }
-
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-        _workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
-        let columns = self.columns.count(targets.num_classes());
-        let weights = self.weights(targets);
-        weighted_bce(logits, self.columns, targets, |n| {
-            RowWeights::Each(&weights[n * columns..(n + 1) * columns])
-        })
-    }
-
-    fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
-        self.columns.scores(logits, columns)
-    }
-
-    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
-        Some(self)
-    }
-
-    fn kept_negatives(
-        &self,
-        _logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-    ) -> Option<KeptNegatives> {
-        let (columns, weights) = (self.columns.count(targets.num_classes()), self.weights(targets));
-        Some(self.columns.kept_negatives(targets, |row, keep| {
-            (0..self.protected.len())
-                .filter(|&c| weights[row * columns + self.columns.of_class(c)] > 0.0)
-                .for_each(|class| keep(class, 1.0));
+        let foreground = (0..targets.len()).filter(|&n| labels[n] > 0 && !targets.is_ignored(n));
+        let protected: Vec<bool> = foreground.map(|n| self.protected[labels[n] as usize - 1]).collect();
+        let of_protected = protected.iter().filter(|protected| **protected).count();
+        let share = of_protected as f64 / protected.len().max(1) as f64;
+        let mut rule = Rule::every(targets);
+        rule.negatives.push(self.on_foreground.clone());
+        rule.draw = CellDraw::ByShare { share, classes: self.protected.clone() };
+        Ok(rule.by_label(targets, |label| match label {
+            0 => RowRule { drawn: true, ..RowRule::EVERY },
+            _ => RowRule { set: 1, ..RowRule::EVERY },
         }))
-    }
-}
-
-impl SuppressionLoss for DropLoss {
-    fn suppression(&self, targets: &RoiTargets, _: &LossState) -> Result<Option<Suppression>, LossError> {
-        Ok(Some(Suppression::by_sets(self.columns, targets, self.weights(targets), |row| row)))
     }
 }

@@ -4,19 +4,43 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, Evaluation, KeptNegatives, LossState, Workers},
-    error::LossError,
-    sigmoid::{Columns, RowWeights, weighted_bce},
-    suppression::{Suppression, SuppressionLoss},
+    classification::{ClassContext, ClassificationLoss, LossState},
+    error::{LossError, check_share},
+    method::{Description, LossMethod, SIGMOID_OUTPUTS, Statistics},
+    rule::{ColumnWeights, RowRule, Rule, SigmoidHead},
+    sigmoid::SigmoidLoss,
     targets::RoiTargets,
 };
 
-/// Settings of [`Eql`].
+/// Binary cross-entropy without the negatives of classes of image frequency below λ on foreground RoIs;
+/// background RoIs suppress every class.
+///
+/// # Shapes
+/// - logits: `[N × K]`, K = C, or K = C + 1 with a background logit in column 0
+/// - scores: `[N × C]`, `sigmoid(z)` of the classes
+///
+/// # Example
+/// Class 1 is in 1 of 2,000 images, so the RoI of class 2 does not suppress it:
+///
+/// ```
+/// use longtail_loss::{ClassContext, DrawKey, EqlConfig, LossMethod, LossState, RoiTargets, SingleWorker};
+///
+/// let counts = ClassContext {
+///     image_counts: Some(&[1, 900]),
+///     total_images: Some(2000),
+///     ..ClassContext::new(2)
+/// };
+/// let loss = EqlConfig::default().build(&counts)?;
+/// let targets = RoiTargets::new(&[2], 2, DrawKey::default())?;
+/// let found = loss.evaluate(&[5.0, 0.0], &targets, &LossState::default(), &SingleWorker)?;
+/// assert_eq!(found.gradient, [0.0, -0.5]);
+/// # Ok::<(), longtail_loss::LossError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EqlConfig {
-    /// λ in `0..=1`: classes in a smaller share of the training images are protected. 0.00177 for LVIS v0.5, 0.0011
-    /// for v1.
+    /// λ in `0..=1`: classes in a smaller share of the training images are protected. 0.00177 for LVIS v0.5,
+    /// 0.0011 for v1.
     pub frequency_threshold: f64,
     /// Whether column 0 is a background logit.
     pub background_logit: bool,
@@ -28,28 +52,26 @@ impl Default for EqlConfig {
     }
 }
 
-/// Binary cross-entropy without the negatives of classes of image frequency below λ on foreground RoIs; background
-/// RoIs suppress every class. K = C, or C + 1 with a background logit. Reads image frequencies.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Eql {
-    columns: Columns,
-    /// Weight of each column on foreground RoIs, `[K]`.
-    weights: Vec<f32>,
-}
-
-impl Eql {
-    /// Builds the loss.
-    ///
-    /// # Errors
-    /// If λ is out of range or there are no frequencies.
-    pub fn new(config: &EqlConfig, context: &ClassContext<'_>) -> Result<Self, LossError> {
-        let columns = Columns { background: config.background_logit };
-        let protected = protected_classes(config.frequency_threshold, context, "EQL")?;
-        let mut weights = vec![1.0; columns.count(context.num_classes)];
-        for (class, _) in protected.iter().enumerate().filter(|(_, protected)| **protected) {
-            weights[columns.of_class(class)] = 0.0;
+impl LossMethod for EqlConfig {
+    fn description(&self) -> Description {
+        Description {
+            name: "equalization loss",
+            source: "Tan et al., CVPR 2020",
+            formula: "-log p_k - Σ_{i≠k} w_i log(1 - p_i), w_i = 0 on foreground if f_i < λ",
+            outputs: SIGMOID_OUTPUTS,
+            reads: Statistics::ImageFrequencies,
+            when: "one-stage training on a long tail; the frequency threshold decides",
         }
-        Ok(Self { columns, weights })
+    }
+
+    fn background(&self) -> &'static str {
+        "all classes"
+    }
+
+    fn build(&self, context: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        let head = SigmoidHead { background: self.background_logit };
+        let protected = protected_classes(self.frequency_threshold, context, "EQL")?;
+        Ok(Box::new(Eql { head, on_foreground: weights_on_foreground(head, &protected) }))
     }
 }
 
@@ -59,61 +81,32 @@ pub(crate) fn protected_classes(
     context: &ClassContext<'_>,
     loss: &'static str,
 ) -> Result<Vec<bool>, LossError> {
-    if !(0.0..=1.0).contains(&threshold) {
-        let expected = "between 0 and 1";
-        return Err(LossError::Setting { field: "frequency_threshold", value: threshold, expected });
-    }
+    check_share("frequency_threshold", threshold)?;
     Ok(context.image_frequencies(loss)?.into_iter().map(|f| f < threshold).collect())
 }
 
-impl ClassificationLoss for Eql {
-    fn num_outputs(&self, num_classes: usize) -> usize {
-        self.columns.count(num_classes)
+/// Weights of negatives on foreground RoIs: 0 for protected classes.
+pub(crate) fn weights_on_foreground(head: SigmoidHead, protected: &[bool]) -> ColumnWeights {
+    let mut weights = vec![1.0; head.count(protected.len())];
+    for (class, _) in protected.iter().enumerate().filter(|(_, protected)| **protected) {
+        weights[head.of_class(class)] = 0.0;
     }
-
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-        _workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
-        let labels = targets.labels();
-        weighted_bce(logits, self.columns, targets, |n| {
-            if labels[n] == 0 { RowWeights::Ones } else { RowWeights::Each(&self.weights) }
-        })
-    }
-
-    fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
-        self.columns.scores(logits, columns)
-    }
-
-    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
-        Some(self)
-    }
-
-    fn kept_negatives(
-        &self,
-        _logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-    ) -> Option<KeptNegatives> {
-        let classes = targets.num_classes();
-        Some(self.columns.kept_negatives(targets, |row, keep| {
-            let background = targets.labels()[row] == 0;
-            (0..classes)
-                .filter(|&c| background || self.weights[self.columns.of_class(c)] > 0.0)
-                .for_each(|class| keep(class, 1.0));
-        }))
-    }
+    ColumnWeights::Each(weights)
 }
 
-impl SuppressionLoss for Eql {
-    fn suppression(&self, targets: &RoiTargets, _: &LossState) -> Result<Option<Suppression>, LossError> {
-        let labels = targets.labels();
-        let mut weights = vec![1.0; self.weights.len()];
-        weights.extend(&self.weights);
-        let set_of = |row: usize| usize::from(labels[row] > 0);
-        Ok(Some(Suppression::by_sets(self.columns, targets, weights, set_of)))
+struct Eql {
+    head: SigmoidHead,
+    on_foreground: ColumnWeights,
+}
+
+impl SigmoidLoss for Eql {
+    fn head(&self) -> SigmoidHead {
+        self.head
+    }
+
+    fn rule(&self, targets: &RoiTargets, _: &LossState) -> Result<Rule, LossError> {
+        let mut rule = Rule::every(targets);
+        rule.negatives.push(self.on_foreground.clone());
+        Ok(rule.by_label(targets, |label| RowRule { set: usize::from(label > 0), ..RowRule::EVERY }))
     }
 }

@@ -4,16 +4,39 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassificationLoss, Evaluation, LossState, Workers, by_rows, scores_by_rows},
-    error::LossError,
-    numerics::{sigmoid, softplus_and_sigmoid},
+    classification::{ClassContext, ClassificationLoss, LossState},
+    error::{LossError, check_finite, check_not_negative},
+    method::{Description, LossMethod, Statistics},
+    rule::{ColumnWeights, Rule, SigmoidHead},
+    running::{Tracked, gradient_ratios},
+    sigmoid::SigmoidLoss,
     targets::RoiTargets,
 };
 
-/// Added to negative gradients before dividing by them.
-pub(crate) const TINY: f64 = 1e-10;
+/// Ratio g of a class before its first gradient: balanced.
+const INITIAL_RATIO: f64 = 100.0;
 
-/// Settings of [`EqlV2`].
+/// Binary cross-entropy in which class j weighs `f(g_j) = σ(γ(g_j - μ))` as a negative and `1 + α(1 -
+/// f(g_j))` as a positive; g is the running ratio of the weighted positive to negative gradients of the class
+/// over all workers, before this step. Column 0 is a background logit, which always weighs 1.
+///
+/// # Shapes
+/// - logits: `[N × (C + 1)]`, column 0 is a background logit
+/// - scores: `[N × C]`, `σ(z_c)(1 - σ(z_0))`
+///
+/// # Example
+/// Before the first gradient every class counts as balanced, and the loss is binary cross-entropy:
+///
+/// ```
+/// use longtail_loss::{ClassContext, DrawKey, EqlV2Config, LossMethod, LossState, RoiTargets, SingleWorker};
+///
+/// let loss = EqlV2Config::default().build(&ClassContext::new(2))?;
+/// let targets = RoiTargets::new(&[1], 2, DrawKey::default())?;
+/// let found = loss.evaluate(&[0.0; 3], &targets, &LossState::default(), &SingleWorker)?;
+/// assert!((found.value - 3.0 * 2.0_f64.ln()).abs() < 1e-6);
+/// assert_ne!(found.state, LossState::default());
+/// # Ok::<(), longtail_loss::LossError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EqlV2Config {
@@ -31,134 +54,54 @@ impl Default for EqlV2Config {
     }
 }
 
-/// Ratio g of a class before its first gradient: balanced.
-const INITIAL_RATIO: f64 = 100.0;
-
-/// Binary cross-entropy in which class j weighs `f(g_j) = σ(γ(g_j - μ))` as a negative and `1 + α(1 - f(g_j))` as a
-/// positive; g is the running ratio of the weighted positive to negative gradients of the class over all workers,
-/// before this step. K = C + 1: column 0 is a background logit, and scores are `σ(z_c)(1 - σ(z_0))`. Reads no counts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct EqlV2 {
-    config: EqlV2Config,
-}
-
-impl EqlV2 {
-    /// Builds the loss.
-    ///
-    /// # Errors
-    /// If a setting is out of range.
-    pub fn new(config: &EqlV2Config) -> Result<Self, LossError> {
-        for (field, value) in [("gamma", config.gamma), ("alpha", config.alpha)] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(LossError::Setting { field, value, expected: "a number of at least 0" });
-            }
+impl LossMethod for EqlV2Config {
+    fn description(&self) -> Description {
+        Description {
+            name: "equalization loss v2",
+            source: "Tan et al., CVPR 2021",
+            formula: "-(1 + α(1 - f(g_k))) log p_k - Σ_{i≠k} f(g_i) log(1 - p_i), f(g) = σ(γ(g - μ))",
+            outputs: "C + 1",
+            reads: Statistics::Online,
+            when: "training from the start without class counts",
         }
-        if !config.mu.is_finite() {
-            return Err(LossError::Setting { field: "mu", value: config.mu, expected: "a finite number" });
-        }
-        Ok(Self { config: *config })
+    }
+
+    fn background(&self) -> &'static str {
+        "all classes"
+    }
+
+    fn build(&self, _: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        check_not_negative("gamma", self.gamma)?;
+        check_not_negative("alpha", self.alpha)?;
+        check_finite("mu", self.mu)?;
+        Ok(Box::new(EqlV2(*self)))
     }
 }
 
-/// Running sums of positive and negative gradients, zero at the beginning.
-pub(crate) fn gradient_sums(
-    state: &LossState,
-    num_classes: usize,
-    loss: &'static str,
-) -> Result<(Vec<f64>, Vec<f64>), LossError> {
-    match state {
-        LossState::Stateless => Ok((vec![0.0; num_classes], vec![0.0; num_classes])),
-        LossState::GradientSums { positive, negative }
-            if positive.len() == num_classes && negative.len() == num_classes =>
-        {
-            Ok((positive.clone(), negative.clone()))
-        }
-        _ => Err(LossError::State { loss, num_classes }),
-    }
-}
+struct EqlV2(EqlV2Config);
 
-/// Adds a step's sums over all workers.
-pub(crate) fn add_gradients(
-    (mut positive, mut negative): (Vec<f64>, Vec<f64>),
-    step: (Vec<f64>, Vec<f64>),
-    workers: &dyn Workers,
-) -> LossState {
-    let classes = positive.len();
-    let mut sums = [step.0, step.1].concat();
-    workers.sum(&mut sums);
-    positive.iter_mut().zip(&sums[..classes]).for_each(|(total, new)| *total += new);
-    negative.iter_mut().zip(&sums[classes..]).for_each(|(total, new)| *total += new);
-    LossState::GradientSums { positive, negative }
-}
-
-impl ClassificationLoss for EqlV2 {
-    fn num_outputs(&self, num_classes: usize) -> usize {
-        num_classes + 1
+impl SigmoidLoss for EqlV2 {
+    fn head(&self) -> SigmoidHead {
+        SigmoidHead { background: true }
     }
 
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        state: &LossState,
-        workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
-        let (classes, labels) = (targets.num_classes(), targets.labels());
-        targets.check(logits, classes + 1)?;
-        let (positive, negative) = gradient_sums(state, classes, "EQL v2")?;
-        let EqlV2Config { gamma, mu, alpha } = self.config;
-        let weight = |class: usize| {
-            let (p, n) = (positive[class], negative[class]);
-            let ratio = if p == 0.0 && n == 0.0 { INITIAL_RATIO } else { p / (n + TINY) };
-            1.0 / (1.0 + (-gamma * (ratio - mu)).exp())
+    fn rule(&self, targets: &RoiTargets, state: &LossState) -> Result<Rule, LossError> {
+        let EqlV2Config { gamma, mu, alpha } = self.0;
+        let ratios = gradient_ratios(state, targets.num_classes(), "EQL v2", INITIAL_RATIO)?;
+        let weights: Vec<f64> = ratios.iter().map(|g| 1.0 / (1.0 + (-gamma * (g - mu)).exp())).collect();
+        let with_background = |of_class: &dyn Fn(f64) -> f64| {
+            let classes = weights.iter().map(|weight| of_class(*weight) as f32);
+            ColumnWeights::Each(std::iter::once(1.0).chain(classes).collect())
         };
-        // The background logit always weighs 1.
-        let as_negative: Vec<f32> =
-            std::iter::once(1.0).chain((0..classes).map(|c| weight(c) as f32)).collect();
-        let as_positive: Vec<f32> = std::iter::once(1.0)
-            .chain((0..classes).map(|c| (1.0 + alpha * (1.0 - weight(c))) as f32))
-            .collect();
-        let (value, gradient) = by_rows(
-            logits,
-            classes + 1,
-            targets,
-            #[inline(always)]
-            |n, scale, z, gradient| {
-                let mut loss = crate::numerics::weighted_negatives(z, &as_negative, scale, gradient);
-                let own = labels[n] as usize;
-                let (softplus, sigmoid) = softplus_and_sigmoid(z[own]);
-                loss += f64::from(as_positive[own] * (softplus - z[own]) - as_negative[own] * softplus);
-                gradient[own] = scale * as_positive[own] * (sigmoid - 1.0);
-                loss
-            },
-        );
-        let (mut of_positives, mut of_negatives) = (vec![0.0; classes], vec![0.0; classes]);
-        for (n, z) in logits.chunks_exact(classes + 1).enumerate().filter(|(n, _)| !targets.is_ignored(*n)) {
-            for class in 0..classes {
-                let p = f64::from(sigmoid(z[class + 1]));
-                if labels[n] as usize == class + 1 {
-                    of_positives[class] += f64::from(as_positive[class + 1]) * (1.0 - p);
-                } else {
-                    of_negatives[class] += f64::from(as_negative[class + 1]) * p;
-                }
-            }
-        }
-        let state = add_gradients((positive, negative), (of_positives, of_negatives), workers);
-        Ok(Evaluation { value, gradient, state })
+        Ok(Rule {
+            negatives: vec![with_background(&|weight| weight)],
+            positives: with_background(&|weight| 1.0 + alpha * (1.0 - weight)),
+            tracked: Tracked::WeightedNegatives,
+            ..Rule::every(targets)
+        })
     }
 
-    fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
-        scores_by_rows(
-            logits,
-            columns,
-            columns - 1,
-            #[inline(always)]
-            |z, scores| {
-                let foreground = sigmoid(-z[0]);
-                for (score, z) in scores.iter_mut().zip(&z[1..]) {
-                    *score = foreground * sigmoid(*z);
-                }
-            },
-        )
+    fn scores_times_foreground(&self) -> bool {
+        true
     }
 }

@@ -4,18 +4,37 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassificationLoss, Evaluation, LossState, Workers, by_rows},
-    error::LossError,
-    methods::{
-        eql_v2::{TINY, add_gradients, gradient_sums},
-        focal::{check_focal, focal_negative},
-    },
-    numerics::sigmoid,
-    sigmoid::Columns,
+    classification::{ClassContext, ClassificationLoss, LossState},
+    error::{LossError, check_not_negative, check_setting, check_share},
+    method::{Description, LossMethod, SIGMOID_OUTPUTS, Statistics},
+    rule::{ColumnWeights, Focus, Rule, SigmoidHead},
+    running::{Tracked, gradient_ratios},
+    sigmoid::SigmoidLoss,
     targets::RoiTargets,
 };
 
-/// Settings of [`EqualizedFocal`].
+/// [Focal loss](crate::FocalConfig) of class j with `γ_j = γ_b + s(1 - g_j)` and weight `γ_j / γ_b`; g is the
+/// running ratio of positive to negative gradients, at most 1, over all workers, before this step; 1 at the
+/// beginning. A background logit has g = 1.
+///
+/// # Shapes
+/// - logits: `[N × K]`, K = C, or K = C + 1 with a background logit in column 0
+/// - scores: `[N × C]`, `sigmoid(z)` of the classes
+///
+/// # Example
+/// Before the first gradient it is focal loss:
+///
+/// ```
+/// use longtail_loss::{
+///     ClassContext, DrawKey, EqualizedFocalConfig, LossMethod, LossState, RoiTargets, SingleWorker,
+/// };
+///
+/// let loss = EqualizedFocalConfig::default().build(&ClassContext::new(2))?;
+/// let targets = RoiTargets::new(&[1], 2, DrawKey::default())?;
+/// let found = loss.evaluate(&[0.0, 0.0], &targets, &LossState::default(), &SingleWorker)?;
+/// assert!((found.value - 0.25 * 2.0_f64.ln()).abs() < 1e-6);
+/// # Ok::<(), longtail_loss::LossError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EqualizedFocalConfig {
@@ -35,92 +54,53 @@ impl Default for EqualizedFocalConfig {
     }
 }
 
-/// Focal loss of class j with `γ_j = γ_b + s(1 - g_j)` and weight `γ_j / γ_b`; g is the running ratio of positive to
-/// negative gradients, at most 1, over all workers, before this step; 1 at the beginning. A background logit has g = 1.
-/// K = C, or C + 1. Reads no counts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct EqualizedFocal {
-    config: EqualizedFocalConfig,
-    columns: Columns,
-}
+impl LossMethod for EqualizedFocalConfig {
+    fn description(&self) -> Description {
+        Description {
+            name: "equalized focal loss",
+            source: "Li et al., CVPR 2022",
+            formula: "-Σ_i (γ_i / γ_b) α_t (1 - p_t)^γ_i log p_t, γ_i = γ_b + s(1 - g_i)",
+            outputs: SIGMOID_OUTPUTS,
+            reads: Statistics::Online,
+            when: "one-stage detectors on a long tail",
+        }
+    }
 
-impl EqualizedFocal {
-    /// Builds the loss.
-    ///
-    /// # Errors
-    /// If a setting is out of range.
-    pub fn new(config: &EqualizedFocalConfig) -> Result<Self, LossError> {
-        check_focal(config.gamma, config.alpha)?;
-        if config.gamma == 0.0 {
-            return Err(LossError::Setting { field: "gamma", value: 0.0, expected: "a number above 0" });
-        }
-        if !(config.scale.is_finite() && config.scale >= 0.0) {
-            let expected = "a number of at least 0";
-            return Err(LossError::Setting { field: "scale", value: config.scale, expected });
-        }
-        Ok(Self { config: *config, columns: Columns { background: config.background_logit } })
+    fn background(&self) -> &'static str {
+        "all classes, focused"
+    }
+
+    fn build(&self, _: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        let positive = self.gamma.is_finite() && self.gamma > 0.0;
+        check_setting("gamma", self.gamma, positive, "a number above 0")?;
+        check_share("alpha", self.alpha)?;
+        check_not_negative("scale", self.scale)?;
+        Ok(Box::new(EqualizedFocal(*self)))
     }
 }
 
-impl ClassificationLoss for EqualizedFocal {
-    fn num_outputs(&self, num_classes: usize) -> usize {
-        self.columns.count(num_classes)
+struct EqualizedFocal(EqualizedFocalConfig);
+
+impl SigmoidLoss for EqualizedFocal {
+    fn head(&self) -> SigmoidHead {
+        SigmoidHead { background: self.0.background_logit }
     }
 
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        state: &LossState,
-        workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
-        let (classes, labels) = (targets.num_classes(), targets.labels());
-        let outputs = self.columns.count(classes);
-        targets.check(logits, outputs)?;
-        let (positive, negative) = gradient_sums(state, classes, "EFL")?;
-        let EqualizedFocalConfig { gamma, scale: steepness, alpha, .. } = self.config;
-        let mut gammas = vec![gamma as f32; outputs];
-        for class in 0..classes {
-            let (p, n) = (positive[class], negative[class]);
-            let ratio = if p == 0.0 && n == 0.0 { 1.0 } else { (p / (n + TINY)).clamp(0.0, 1.0) };
-            gammas[self.columns.of_class(class)] = (gamma + steepness * (1.0 - ratio)) as f32;
+    fn rule(&self, targets: &RoiTargets, state: &LossState) -> Result<Rule, LossError> {
+        let EqualizedFocalConfig { gamma, scale, alpha, .. } = self.0;
+        let ratios = gradient_ratios(state, targets.num_classes(), "EFL", 1.0)?;
+        let mut gammas = vec![gamma as f32; self.head().count(ratios.len())];
+        for (class, ratio) in ratios.iter().enumerate() {
+            gammas[self.head().of_class(class)] = (gamma + scale * (1.0 - ratio.clamp(0.0, 1.0))) as f32;
         }
         let (gamma, alpha) = (gamma as f32, alpha as f32);
-        let (value, gradient) = by_rows(
-            logits,
-            outputs,
-            targets,
-            #[inline(always)]
-            |n, scale, z, gradient| {
-                let own = self.columns.of_label(labels[n]);
-                let mut loss = 0.0;
-                for column in 0..outputs {
-                    let (sign, balance) =
-                        if own == Some(column) { (-1.0, alpha) } else { (1.0, 1.0 - alpha) };
-                    let (value, slope) = focal_negative(sign * z[column], gammas[column]);
-                    let weight = balance * gammas[column] / gamma;
-                    loss += f64::from(weight * value);
-                    gradient[column] = scale * weight * sign * slope;
-                }
-                loss
-            },
-        );
-        let (mut of_positives, mut of_negatives) = (vec![0.0; classes], vec![0.0; classes]);
-        for (n, z) in logits.chunks_exact(outputs).enumerate().filter(|(n, _)| !targets.is_ignored(*n)) {
-            for class in 0..classes {
-                let p = f64::from(sigmoid(z[self.columns.of_class(class)]));
-                if labels[n] as usize == class + 1 {
-                    of_positives[class] += 1.0 - p;
-                } else {
-                    of_negatives[class] += p;
-                }
-            }
-        }
-        let state = add_gradients((positive, negative), (of_positives, of_negatives), workers);
-        Ok(Evaluation { value, gradient, state })
-    }
-
-    fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
-        self.columns.scores(logits, columns)
+        let times = |balance: f32| ColumnWeights::Each(gammas.iter().map(|g| balance * g / gamma).collect());
+        Ok(Rule {
+            negatives: vec![times(1.0 - alpha)],
+            positives: times(alpha),
+            focus: Focus::Each(gammas.clone()),
+            tracked: Tracked::Negatives,
+            ..Rule::every(targets)
+        })
     }
 }

@@ -1,21 +1,40 @@
 //! Federated loss (Zhou, Koltun and Krähenbühl, arXiv 2103.07461).
 
+use longtail_draw::{Purpose, weighted_without_replacement};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, Evaluation, KeptNegatives, LossState, Workers},
-    draw::weighted_without_replacement,
-    error::LossError,
-    sigmoid::{Columns, RowWeights, weighted_bce},
-    suppression::{Suppression, SuppressionLoss},
+    classification::{ClassContext, ClassificationLoss, LossState},
+    error::{LossError, check_finite, check_setting},
+    method::{Description, LossMethod, SIGMOID_OUTPUTS, Statistics},
+    rule::{ColumnWeights, Rule, SigmoidHead},
+    sigmoid::SigmoidLoss,
     targets::RoiTargets,
 };
 
-/// Purpose of the draws of classes.
-const DRAW: u64 = 11;
-
-/// Settings of [`Federated`].
+/// Binary cross-entropy over the classes of the batch and others drawn without replacement with probability ∝
+/// `count^power`, up to a number; the rest gets no gradient.
+///
+/// # Shapes
+/// - logits: `[N × K]`, K = C, or K = C + 1 with a background logit in column 0
+/// - scores: `[N × C]`, `sigmoid(z)` of the classes
+///
+/// # Example
+/// Of three classes two take part, one of them by the batch and the other by its count:
+///
+/// ```
+/// use longtail_loss::{
+///     ClassContext, DrawKey, FederatedConfig, LossMethod, LossState, RoiTargets, SingleWorker,
+/// };
+///
+/// let counts = ClassContext { image_counts: Some(&[10, 0, 40]), ..ClassContext::new(3) };
+/// let loss = FederatedConfig { classes: 2, ..FederatedConfig::default() }.build(&counts)?;
+/// let targets = RoiTargets::new(&[1], 3, DrawKey::default())?;
+/// let found = loss.evaluate(&[0.0; 3], &targets, &LossState::default(), &SingleWorker)?;
+/// assert_eq!(found.gradient, [-0.5, 0.0, 0.5]);
+/// # Ok::<(), longtail_loss::LossError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FederatedConfig {
@@ -33,37 +52,44 @@ impl Default for FederatedConfig {
     }
 }
 
-/// Binary cross-entropy over the classes of the batch and others drawn without replacement with probability ∝
-/// `count^power`, up to a number; the rest gets no gradient. K = C, or C + 1 with a background logit. Reads image counts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Federated {
-    columns: Columns,
+impl LossMethod for FederatedConfig {
+    fn description(&self) -> Description {
+        Description {
+            name: "federated loss",
+            source: "Zhou et al., 2021",
+            formula: "binary cross-entropy over the batch's classes and others drawn ∝ count^power",
+            outputs: SIGMOID_OUTPUTS,
+            reads: Statistics::ImageCounts,
+            when: "very many classes, few of them verified in an image",
+        }
+    }
+
+    fn background(&self) -> &'static str {
+        "drawn classes"
+    }
+
+    fn build(&self, context: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        check_setting("classes", self.classes as f64, self.classes > 0, "at least 1")?;
+        check_finite("count_power", self.count_power)?;
+        let counts = context.image_counts("the federated loss")?;
+        Ok(Box::new(Federated {
+            head: SigmoidHead { background: self.background_logit },
+            classes: self.classes,
+            probabilities: counts.iter().map(|&n| (n as f64).powf(self.count_power)).collect(),
+        }))
+    }
+}
+
+struct Federated {
+    head: SigmoidHead,
     classes: usize,
     /// Unscaled probability of each class.
     probabilities: Vec<f64>,
 }
 
 impl Federated {
-    /// Builds the loss.
-    ///
-    /// # Errors
-    /// If a setting is out of range or there are no counts.
-    pub fn new(config: &FederatedConfig, context: &ClassContext<'_>) -> Result<Self, LossError> {
-        if config.classes == 0 {
-            return Err(LossError::Setting { field: "classes", value: 0.0, expected: "at least 1" });
-        }
-        if !config.count_power.is_finite() {
-            let expected = "a finite number";
-            return Err(LossError::Setting { field: "count_power", value: config.count_power, expected });
-        }
-        let counts = context.image_counts("the federated loss")?;
-        let probabilities = counts.iter().map(|&n| (n as f64).powf(config.count_power)).collect();
-        let columns = Columns { background: config.background_logit };
-        Ok(Self { columns, classes: config.classes, probabilities })
-    }
-
-    /// Weight of each column, `[K]`: 1 on classes that take part and on the background logit.
-    fn weights(&self, targets: &RoiTargets) -> Vec<f32> {
+    /// Classes of the batch and those drawn beside them.
+    fn classes_of_step(&self, targets: &RoiTargets) -> Vec<usize> {
         let mut probabilities = self.probabilities.clone();
         let mut chosen: Vec<usize> = Vec::new();
         for (n, &label) in targets.labels().iter().enumerate().filter(|(_, label)| **label > 0) {
@@ -74,59 +100,26 @@ impl Federated {
             }
         }
         let more = self.classes.saturating_sub(chosen.len());
-        chosen.extend(weighted_without_replacement(targets.draw(), DRAW, &probabilities, more));
-        let mut weights = vec![0.0; self.columns.count(probabilities.len())];
-        if self.columns.background {
-            weights[0] = 1.0;
-        }
-        for class in chosen {
-            weights[self.columns.of_class(class)] = 1.0;
-        }
-        weights
+        chosen.extend(weighted_without_replacement(
+            targets.draw(),
+            Purpose::FederatedClasses,
+            &probabilities,
+            more,
+        ));
+        chosen
     }
 }
 
-impl ClassificationLoss for Federated {
-    fn num_outputs(&self, num_classes: usize) -> usize {
-        self.columns.count(num_classes)
+impl SigmoidLoss for Federated {
+    fn head(&self) -> SigmoidHead {
+        self.head
     }
 
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-        _workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
-        let weights = self.weights(targets);
-        weighted_bce(logits, self.columns, targets, |_| RowWeights::Each(&weights))
-    }
-
-    fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
-        self.columns.scores(logits, columns)
-    }
-
-    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
-        Some(self)
-    }
-
-    fn kept_negatives(
-        &self,
-        _logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-    ) -> Option<KeptNegatives> {
-        let weights = self.weights(targets);
-        Some(self.columns.kept_negatives(targets, |_, keep| {
-            (0..self.probabilities.len())
-                .filter(|&c| weights[self.columns.of_class(c)] > 0.0)
-                .for_each(|class| keep(class, 1.0));
-        }))
-    }
-}
-
-impl SuppressionLoss for Federated {
-    fn suppression(&self, targets: &RoiTargets, _: &LossState) -> Result<Option<Suppression>, LossError> {
-        Ok(Some(Suppression::by_sets(self.columns, targets, self.weights(targets), |_| 0)))
+    fn rule(&self, targets: &RoiTargets, _: &LossState) -> Result<Rule, LossError> {
+        let mut weights = vec![0.0; self.head.count(self.probabilities.len())];
+        let background = self.head.background.then_some(0);
+        let classes = self.classes_of_step(targets).into_iter().map(|class| self.head.of_class(class));
+        background.into_iter().chain(classes).for_each(|column| weights[column] = 1.0);
+        Ok(Rule { negatives: vec![ColumnWeights::Each(weights)], ..Rule::every(targets) })
     }
 }

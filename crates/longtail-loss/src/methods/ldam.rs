@@ -1,20 +1,41 @@
-//! LDAM: label-distribution-aware margin, with deferred re-weighting (Cao et al., NeurIPS 2019, arXiv 1906.07413).
+//! LDAM: label-distribution-aware margin, with deferred re-weighting (Cao et al., NeurIPS 2019, arXiv
+//! 1906.07413).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, Evaluation, LossState, Workers},
-    error::LossError,
+    classification::{ClassContext, ClassificationLoss},
+    error::{LossError, check_not_negative, check_setting},
+    method::{Description, LossMethod, Statistics},
     methods::{
         class_balanced::label_weights,
-        softmax::{softmax_loss, softmax_scores},
+        softmax::{OWN_COLUMN, Softmax},
     },
-    numerics::cross_entropy,
-    targets::RoiTargets,
 };
 
-/// Settings of [`Ldam`].
+/// Softmax cross-entropy of `s · (z - m)`, in which m is 0 but for the true class, whose margin is `∝
+/// n^(-1/4)`, n the boxes of the class, and `max_margin` for the smallest; background has none.
+///
+/// # Shapes
+/// - logits: `[N × (C + 1)]`, column 0 is background
+/// - scores: `[N × C]`, `softmax(s · z)` of the classes
+///
+/// # Example
+/// The larger class has 16 times the boxes and so half the margin, 1/4:
+///
+/// ```
+/// use longtail_loss::{ClassContext, DrawKey, LdamConfig, LossMethod, LossState, RoiTargets, SingleWorker};
+///
+/// let counts = ClassContext { instance_counts: Some(&[1, 16]), ..ClassContext::new(2) };
+/// let loss = LdamConfig { scale: 4.0, ..LdamConfig::default() }.build(&counts)?;
+/// let targets = RoiTargets::new(&[2], 2, DrawKey::default())?;
+/// let found = loss.evaluate(&[0.0; 3], &targets, &LossState::default(), &SingleWorker)?;
+/// // s · m = 1
+/// let e = 1.0_f64.exp();
+/// assert!((found.value - (2.0 * e + 1.0).ln()).abs() < 1e-6);
+/// # Ok::<(), longtail_loss::LossError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LdamConfig {
@@ -22,7 +43,7 @@ pub struct LdamConfig {
     pub max_margin: f64,
     /// s > 0: factor of all logits.
     pub scale: f64,
-    /// Step of the stage from which RoIs weigh as in [`crate::ClassBalanced`]; never without it.
+    /// Step of the stage from which RoIs weigh as under `class-balanced`; never without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deferred_from: Option<u64>,
     /// β of the deferred weights.
@@ -35,74 +56,40 @@ impl Default for LdamConfig {
     }
 }
 
-/// Softmax cross-entropy of `s · (z - m)`, in which m is 0 but for the true class, whose margin is `∝ n^(-1/4)`, n the
-/// boxes of the class, and `max_margin` for the smallest; background has none. K = C + 1. Reads box counts.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Ldam {
-    /// Margin of each label, `[C + 1]`.
-    margins: Vec<f32>,
-    scale: f32,
-    /// Step, and the weight of each label from then on.
-    deferred: Option<(u64, Vec<f32>)>,
-}
+impl LossMethod for LdamConfig {
+    fn description(&self) -> Description {
+        Description {
+            name: "label-distribution-aware margin",
+            source: "Cao et al., NeurIPS 2019",
+            formula: "-log softmax(s(z - m_k))_k, m_k ∝ n_k^(-1/4)",
+            outputs: "C + 1",
+            reads: Statistics::BoxCounts,
+            when: "classification-like heads; re-weighting best deferred",
+        }
+    }
 
-impl Ldam {
-    /// Builds the loss.
-    ///
-    /// # Errors
-    /// If a setting is out of range or there are no counts.
-    pub fn new(config: &LdamConfig, context: &ClassContext<'_>) -> Result<Self, LossError> {
-        if !(config.scale.is_finite() && config.scale > 0.0) {
-            return Err(LossError::Setting {
-                field: "scale",
-                value: config.scale,
-                expected: "a number above 0",
-            });
-        }
-        if !(config.max_margin.is_finite() && config.max_margin >= 0.0) {
-            let (value, expected) = (config.max_margin, "a number of at least 0");
-            return Err(LossError::Setting { field: "max_margin", value, expected });
-        }
+    fn background(&self) -> &'static str {
+        OWN_COLUMN
+    }
+
+    fn build(&self, context: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        let positive = self.scale.is_finite() && self.scale > 0.0;
+        check_setting("scale", self.scale, positive, "a number above 0")?;
+        check_not_negative("max_margin", self.max_margin)?;
         let counts = context.instance_counts("LDAM")?;
         let raw: Vec<f64> = counts.iter().map(|&n| (n.max(1) as f64).powf(-0.25)).collect();
         let largest = raw.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-        let margin = |raw: &f64| (config.max_margin * raw / largest) as f32;
-        let deferred = match config.deferred_from {
-            None => None,
-            Some(step) => Some((step, label_weights(config.beta, context, "LDAM")?)),
+        let margin = |raw: &f64| (self.max_margin * raw / largest) as f32;
+        let weights = match self.deferred_from {
+            None => Vec::new(),
+            Some(_) => label_weights(self.beta, context, "LDAM")?,
         };
-        let margins = std::iter::once(0.0).chain(raw.iter().map(margin)).collect();
-        Ok(Self { margins, scale: config.scale as f32, deferred })
-    }
-}
-
-impl ClassificationLoss for Ldam {
-    fn num_outputs(&self, num_classes: usize) -> usize {
-        num_classes + 1
-    }
-
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-        _workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
-        let weights = self.deferred.as_ref().filter(|(step, _)| targets.draw().step >= *step);
-        softmax_loss(
-            logits,
-            targets,
-            #[inline(always)]
-            |label, scale, z, gradient| {
-                let mut scaled: Vec<f32> = z.iter().map(|z| self.scale * z).collect();
-                scaled[label] -= self.scale * self.margins[label];
-                let weight = weights.map_or(1.0, |(_, weights)| weights[label]);
-                f64::from(weight) * cross_entropy(&scaled, label, scale * self.scale * weight, gradient)
-            },
-        )
-    }
-
-    fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
-        softmax_scores(logits, columns, self.scale)
+        Ok(Box::new(Softmax {
+            factor: self.scale as f32,
+            margins: std::iter::once(0.0).chain(raw.iter().map(margin)).collect(),
+            weights,
+            weights_from: self.deferred_from.unwrap_or(0),
+            ..Softmax::PLAIN
+        }))
     }
 }

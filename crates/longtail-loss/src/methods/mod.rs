@@ -1,17 +1,17 @@
-//! The losses, one file each: paper, formula, shapes, defaults, and what statistics it reads.
+//! The losses, one file each: paper, formula, shapes, a worked example, defaults, and what it says of itself.
 
-pub mod acsl;
-pub mod acsl_background;
-pub mod bags;
-pub mod balanced_softmax;
-pub mod class_balanced;
-pub mod drop_loss;
-pub mod eql;
-pub mod eql_v2;
-pub mod equalized_focal;
-pub mod federated;
-pub mod focal;
-pub mod ldam;
-pub mod seesaw;
-pub mod sigmoid_bce;
-pub mod softmax;
+pub(crate) mod acsl;
+pub(crate) mod acsl_background;
+pub(crate) mod bags;
+pub(crate) mod balanced_softmax;
+pub(crate) mod class_balanced;
+pub(crate) mod drop_loss;
+pub(crate) mod eql;
+pub(crate) mod eql_v2;
+pub(crate) mod equalized_focal;
+pub(crate) mod federated;
+pub(crate) mod focal;
+pub(crate) mod ldam;
+pub(crate) mod seesaw;
+pub(crate) mod sigmoid_bce;
+pub(crate) mod softmax;

@@ -4,16 +4,40 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassificationLoss, Column, Evaluation, LossState, Workers, by_rows, scores_by_rows},
-    error::LossError,
+    classification::{
+        ClassContext, ClassificationLoss, Column, Evaluation, LossState, Step, by_rows, scores_by_rows,
+    },
+    error::{LossError, check_not_negative, check_setting},
+    method::{Description, LossMethod, Statistics},
+    methods::softmax::OWN_COLUMN,
     numerics::{cross_entropy, softmax},
-    targets::RoiTargets,
 };
 
 /// Columns before the classes: background and foreground.
 const OBJECTNESS: usize = 2;
 
-/// Settings of [`Seesaw`].
+/// On foreground RoIs of class i, softmax cross-entropy over the classes with `log(M_ij · C_ij)` added to the
+/// logits of the other classes j: mitigation `M = (N_j / N_i)^p` if `N_j < N_i`, else 1, with N the RoIs seen
+/// so far over all workers, this step included (at least 1); compensation `C = (σ_j / max(σ_i, ε))^q` if
+/// above 1, else 1, with σ the softmax, both constant for differentiation. Plus a two-way softmax of
+/// background against foreground on every RoI.
+///
+/// # Shapes
+/// - logits: `[N × (C + 2)]`: background, foreground, classes
+/// - scores: `[N × C]`, softmax of the classes × p(foreground)
+///
+/// # Example
+/// One RoI of each class has been seen and both score the same: two even odds.
+///
+/// ```
+/// use longtail_loss::{ClassContext, DrawKey, SeesawConfig, LossMethod, LossState, RoiTargets, SingleWorker};
+///
+/// let loss = SeesawConfig::default().build(&ClassContext::new(2))?;
+/// let targets = RoiTargets::new(&[1, 2], 2, DrawKey::default())?;
+/// let found = loss.evaluate(&[0.0; 8], &targets, &LossState::default(), &SingleWorker)?;
+/// assert!((found.value - 2.0 * 2.0_f64.ln()).abs() < 1e-6);
+/// # Ok::<(), longtail_loss::LossError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeesawConfig {
@@ -31,34 +55,32 @@ impl Default for SeesawConfig {
     }
 }
 
-/// On foreground RoIs of class i, softmax cross-entropy over the classes with `log(M_ij · C_ij)` added to the logits of
-/// the other classes j: mitigation `M = (N_j / N_i)^p` if `N_j < N_i`, else 1, with N the RoIs seen so far over all
-/// workers, this step included (at least 1); compensation `C = (σ_j / max(σ_i, ε))^q` if above 1, else 1, with σ the
-/// softmax, both constant for differentiation. Plus a two-way softmax of background against foreground on every RoI.
-/// K = C + 2: background, foreground, classes. Scores: softmax of the classes × p(foreground). Reads no counts.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Seesaw {
-    config: SeesawConfig,
-}
+impl LossMethod for SeesawConfig {
+    fn description(&self) -> Description {
+        Description {
+            name: "seesaw loss",
+            source: "Wang et al., CVPR 2021",
+            formula: "-log softmax(z + log(M_k C_k))_k on foreground, and a two-way softmax of background",
+            outputs: "C + 2",
+            reads: Statistics::Online,
+            when: "training from the start; strong with repeat-factor sampling",
+        }
+    }
 
-impl Seesaw {
-    /// Builds the loss.
-    ///
-    /// # Errors
-    /// If a setting is out of range.
-    pub fn new(config: &SeesawConfig) -> Result<Self, LossError> {
-        for (field, value) in [("p", config.p), ("q", config.q)] {
-            if !(value.is_finite() && value >= 0.0) {
-                return Err(LossError::Setting { field, value, expected: "a number of at least 0" });
-            }
-        }
-        if !(config.epsilon > 0.0 && config.epsilon <= 1.0) {
-            let expected = "above 0 and at most 1";
-            return Err(LossError::Setting { field: "epsilon", value: config.epsilon, expected });
-        }
-        Ok(Self { config: *config })
+    fn background(&self) -> &'static str {
+        OWN_COLUMN
+    }
+
+    fn build(&self, _: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        check_not_negative("p", self.p)?;
+        check_not_negative("q", self.q)?;
+        let share = self.epsilon > 0.0 && self.epsilon <= 1.0;
+        check_setting("epsilon", self.epsilon, share, "above 0 and at most 1")?;
+        Ok(Box::new(Seesaw(*self)))
     }
 }
+
+struct Seesaw(SeesawConfig);
 
 impl ClassificationLoss for Seesaw {
     fn num_outputs(&self, num_classes: usize) -> usize {
@@ -70,13 +92,8 @@ impl ClassificationLoss for Seesaw {
         objectness.into_iter().chain((0..num_classes).map(Column::Class)).collect()
     }
 
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        state: &LossState,
-        workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
+    fn compute(&self, step: Step<'_>) -> Result<Evaluation, LossError> {
+        let Step { logits, targets, state, workers } = step;
         let (classes, labels) = (targets.num_classes(), targets.labels());
         targets.check(logits, classes + OBJECTNESS)?;
         let mut counts = match state {
@@ -92,7 +109,7 @@ impl ClassificationLoss for Seesaw {
         counts.iter_mut().zip(&seen).for_each(|(total, new)| *total += new);
 
         let logarithms: Vec<f64> = counts.iter().map(|n: &f64| n.max(1.0).ln()).collect();
-        let SeesawConfig { p, q, epsilon } = self.config;
+        let SeesawConfig { p, q, epsilon } = self.0;
         let (value, gradient) = by_rows(logits, classes + OBJECTNESS, targets, |n, scale, z, gradient| {
             let foreground = usize::from(labels[n] > 0);
             let (of_objectness, of_classes) = gradient.split_at_mut(OBJECTNESS);

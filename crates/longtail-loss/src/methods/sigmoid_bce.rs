@@ -4,14 +4,34 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassificationLoss, Evaluation, KeptNegatives, LossState, Workers},
+    classification::{ClassContext, ClassificationLoss, LossState},
     error::LossError,
-    sigmoid::{Columns, RowWeights, weighted_bce},
-    suppression::{Suppression, SuppressionLoss},
+    method::{Description, LossMethod, SIGMOID_OUTPUTS, Statistics},
+    rule::{Rule, SigmoidHead},
+    sigmoid::SigmoidLoss,
     targets::RoiTargets,
 };
 
-/// Settings of [`SigmoidBce`].
+/// `-log p_k - Σ_{i≠k} log(1 - p_i)`, `p = sigmoid(z)`.
+///
+/// # Shapes
+/// - logits: `[N × K]`, K = C, or K = C + 1 with a background logit in column 0
+/// - scores: `[N × C]`, `sigmoid(z)` of the classes
+///
+/// # Example
+/// ```
+/// use longtail_loss::{
+///     ClassContext, DrawKey, SigmoidBceConfig, LossMethod, LossState, RoiTargets, SingleWorker,
+/// };
+///
+/// let loss = SigmoidBceConfig::default().build(&ClassContext::new(3))?;
+/// let targets = RoiTargets::new(&[2], 3, DrawKey::default())?;
+/// let found = loss.evaluate(&[0.0, 3.0_f32.ln(), 0.0], &targets, &LossState::default(), &SingleWorker)?;
+/// // p = 1/2, 3/4, 1/2
+/// assert!((found.value - (2.0 * 2.0_f64.ln() + (4.0 / 3.0_f64).ln())).abs() < 1e-6);
+/// assert!((found.gradient[1] + 0.25).abs() < 1e-6);
+/// # Ok::<(), longtail_loss::LossError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SigmoidBceConfig {
@@ -19,55 +39,41 @@ pub struct SigmoidBceConfig {
     pub background_logit: bool,
 }
 
-/// `L = -log p_k - Σ_{i≠k} log(1 - p_i)`, `p = sigmoid(z)`. K = C, or C + 1 with a background logit. Reads no statistics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SigmoidBce {
-    columns: Columns,
-}
+impl LossMethod for SigmoidBceConfig {
+    fn description(&self) -> Description {
+        Description {
+            name: "sigmoid binary cross-entropy",
+            source: "–",
+            formula: "-log p_k - Σ_{i≠k} log(1 - p_i)",
+            outputs: SIGMOID_OUTPUTS,
+            reads: Statistics::Nothing,
+            when: "the baseline of the sigmoid losses; ACSL with ξ = 0",
+        }
+    }
 
-impl SigmoidBce {
-    /// Builds the loss.
-    pub fn new(config: &SigmoidBceConfig) -> Self {
-        Self { columns: Columns { background: config.background_logit } }
+    fn background(&self) -> &'static str {
+        "all classes"
+    }
+
+    fn is_convex(&self) -> bool {
+        true
+    }
+
+    fn build(&self, _: &ClassContext<'_>) -> Result<Box<dyn ClassificationLoss>, LossError> {
+        Ok(Box::new(SigmoidBce { head: SigmoidHead { background: self.background_logit } }))
     }
 }
 
-impl ClassificationLoss for SigmoidBce {
-    fn num_outputs(&self, num_classes: usize) -> usize {
-        self.columns.count(num_classes)
-    }
-
-    fn evaluate(
-        &self,
-        logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-        _workers: &dyn Workers,
-    ) -> Result<Evaluation, LossError> {
-        weighted_bce(logits, self.columns, targets, |_| RowWeights::Ones)
-    }
-
-    fn class_scores(&self, logits: &[f32], columns: usize) -> Vec<f32> {
-        self.columns.scores(logits, columns)
-    }
-
-    fn as_suppression(&self) -> Option<&dyn SuppressionLoss> {
-        Some(self)
-    }
-
-    fn kept_negatives(
-        &self,
-        _logits: &[f32],
-        targets: &RoiTargets,
-        _state: &LossState,
-    ) -> Option<KeptNegatives> {
-        let classes = targets.num_classes();
-        Some(self.columns.kept_negatives(targets, |_, keep| (0..classes).for_each(|class| keep(class, 1.0))))
-    }
+struct SigmoidBce {
+    head: SigmoidHead,
 }
 
-impl SuppressionLoss for SigmoidBce {
-    fn suppression(&self, targets: &RoiTargets, _: &LossState) -> Result<Option<Suppression>, LossError> {
-        Ok(Some(Suppression::none(self.columns, targets)))
+impl SigmoidLoss for SigmoidBce {
+    fn head(&self) -> SigmoidHead {
+        self.head
+    }
+
+    fn rule(&self, targets: &RoiTargets, _: &LossState) -> Result<Rule, LossError> {
+        Ok(Rule::every(targets))
     }
 }

@@ -64,9 +64,7 @@ impl FeatureSource {
         if asked.unwrap_or(REPAIRED) == REPAIRED && repaired.exists() {
             let classifier = Results::read(&run)?.classifiers.pop();
             let (loss, correction) = classifier
-                .map_or((LossConfig::SoftmaxCrossEntropy, None), |classifier| {
-                    (classifier.loss, classifier.correction)
-                });
+                .map_or((LossConfig::default(), None), |classifier| (classifier.loss, classifier.correction));
             let checkpoint = Checkpoint::read(&repaired)?;
             return Ok(Self { recipe, checkpoint, path: repaired, loss, correction });
         }
@@ -83,7 +81,7 @@ impl FeatureSource {
         let checkpoint = Checkpoint::read(&checkpoint_path)?;
         // The detector holds the classifier of the last stage that had one alone; the first always has.
         let own = recipe.stages[..=index].iter().rev().find(|s| s.classifiers.len() == 1);
-        let (loss, correction) = own.map_or((LossConfig::SoftmaxCrossEntropy, None), |stage| {
+        let (loss, correction) = own.map_or((LossConfig::default(), None), |stage| {
             (stage.classifiers[0].loss.clone(), stage.classifiers[0].correction)
         });
         Ok(Self { recipe, path: checkpoint_path, checkpoint, loss, correction })

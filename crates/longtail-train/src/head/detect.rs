@@ -6,6 +6,7 @@ use longtail_detect::{TestConfig, decode::detections, layers::Linear};
 use longtail_eval::Detection;
 use longtail_head::Head;
 use longtail_loss::ClassificationLoss;
+use longtail_ops::TensorLoss;
 use rayon::prelude::*;
 
 use crate::{

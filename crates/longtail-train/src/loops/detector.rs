@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 use longtail_detect::FasterRcnn;
 use longtail_loss::{ClassificationLoss, LossState};
+use longtail_ops::TensorLoss;
 use longtail_run::Position;
 
 use crate::{

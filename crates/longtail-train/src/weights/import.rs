@@ -82,7 +82,7 @@ pub fn import(path: &Path, request: &Request) -> Result<Imported, TrainError> {
         detector: inferred.detector,
         transform: inferred.transform,
         test: inferred.test,
-        loss: LossConfig::SoftmaxCrossEntropy,
+        loss: LossConfig::default(),
         classes,
     };
     description = changed(&description, &request.overrides)?;

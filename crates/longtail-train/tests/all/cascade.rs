@@ -51,7 +51,7 @@ fn a_cascade_that_was_stopped_and_resumed_equals_one_that_was_not() {
     }
     let records = MetricsLog::read(&whole.join("metrics.jsonl")).unwrap();
     let Some(Record::Step(step)) = records.first() else { panic!("the log begins with a step") };
-    for name in ["classification", "classification 2", "classification 3", "boxes 3"] {
+    for name in ["loss_classifier", "loss_classifier_2", "loss_classifier_3", "loss_box_reg_3"] {
         assert!(step.losses[name] > 0.0, "{name}");
     }
 }

@@ -10,6 +10,7 @@ use crate::golden::{
 use longtail_detect::{ImageMeta, cascade::averaged, config::CascadeHeadConfig};
 use longtail_head::SgdConfig;
 use longtail_loss::{ClassContext, DrawKey, LossConfig, Reduction};
+use longtail_ops::TensorLoss;
 use longtail_train::{
     parameters::snapshot,
     sgd::Sgd,
@@ -50,7 +51,7 @@ fn inference_equals_the_reference() {
             .collect();
         assert_relative(&format!("logits of head {head}"), &found, &expected, 1e-4);
     }
-    let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(CLASSES)).unwrap();
+    let loss = LossConfig::default().build(&ClassContext::new(CLASSES)).unwrap();
     let scores = loss.scores(&averaged(&classifiers).forward(proposals.features.clone()));
     let meta = SIZES.map(|original_size| ImageMeta { original_size, scale: [1.0; 2] });
     let found = detector.detect(&proposals, &scores, &meta, &imported.description.test);
@@ -65,18 +66,18 @@ fn training_equals_the_reference() {
     let images = images(&outputs.weights().unwrap(), &device);
     let training = Training::read("cascade/training.json");
     let targets = training.targets();
-    let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(CLASSES)).unwrap();
+    let loss = LossConfig::default().build(&ClassContext::new(CLASSES)).unwrap();
     let config =
         SgdConfig { learning_rate: 0.002, momentum: 0.9, weight_decay: 1e-4, gradient_clip_norm: 0.0 };
     let names = [
-        ("rpn_objectness", "loss_objectness"),
-        ("rpn_boxes", "loss_rpn_box_reg"),
-        ("classification", "0.classification"),
-        ("boxes", "0.boxes"),
-        ("classification 2", "1.classification"),
-        ("boxes 2", "1.boxes"),
-        ("classification 3", "2.classification"),
-        ("boxes 3", "2.boxes"),
+        ("loss_objectness", "loss_objectness"),
+        ("loss_rpn_box_reg", "loss_rpn_box_reg"),
+        ("loss_classifier", "0.classification"),
+        ("loss_box_reg", "0.boxes"),
+        ("loss_classifier_2", "1.classification"),
+        ("loss_box_reg_2", "1.boxes"),
+        ("loss_classifier_3", "2.classification"),
+        ("loss_box_reg_3", "2.boxes"),
     ];
     let mut sgd = Sgd::default();
     for (step, expected) in training.losses.iter().enumerate() {

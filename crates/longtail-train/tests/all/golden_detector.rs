@@ -10,6 +10,7 @@ use crate::golden::{
 use longtail_detect::ImageMeta;
 use longtail_head::SgdConfig;
 use longtail_loss::{ClassContext, ClassificationLoss, DrawKey, LossConfig, Reduction};
+use longtail_ops::TensorLoss;
 use longtail_train::{parameters::snapshot, sgd::Sgd};
 use longtail_weights::{Array, Arrays, Naming, WeightFile};
 
@@ -46,7 +47,7 @@ fn inference_equals_torchvision() {
         .collect();
     assert_relative("deltas", proposals.deltas(), &deltas, 1e-4);
 
-    let loss = LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(CLASSES)).unwrap();
+    let loss = LossConfig::default().build(&ClassContext::new(CLASSES)).unwrap();
     let meta = SIZES.map(|original_size| ImageMeta { original_size, scale: [1.0; 2] });
     let found = detector.detect(&proposals, &loss.scores(&logits), &meta, &imported.description.test);
     assert_detections(&found, &outputs, 1.0);
@@ -60,15 +61,14 @@ fn training_equals_torchvision() {
     let images = images(&outputs.weights().unwrap(), &device);
     let training = Training::read("training.json");
     let targets = training.targets();
-    let loss: Box<dyn ClassificationLoss> =
-        LossConfig::SoftmaxCrossEntropy.build(&ClassContext::new(CLASSES)).unwrap();
+    let loss: Box<dyn ClassificationLoss> = LossConfig::default().build(&ClassContext::new(CLASSES)).unwrap();
     let config =
         SgdConfig { learning_rate: 0.002, momentum: 0.9, weight_decay: 1e-4, gradient_clip_norm: 0.0 };
     let names = [
-        ("rpn_objectness", "loss_objectness"),
-        ("rpn_boxes", "loss_rpn_box_reg"),
-        ("classification", "loss_classifier"),
-        ("boxes", "loss_box_reg"),
+        ("loss_objectness", "loss_objectness"),
+        ("loss_rpn_box_reg", "loss_rpn_box_reg"),
+        ("loss_classifier", "loss_classifier"),
+        ("loss_box_reg", "loss_box_reg"),
     ];
     let mut sgd = Sgd::default();
     for (step, expected) in training.losses.iter().enumerate() {

@@ -6,7 +6,7 @@ use crate::common::{TINY, options, two_stages};
 use burn::tensor::Device;
 use longtail_bank::{Bank, Precision};
 use longtail_data::RgbImage;
-use longtail_detect::device::is_processor;
+use longtail_ops::device::is_processor;
 use longtail_run::{MetricsLog, Record, RunFolder, Silent, StepRecord};
 use longtail_train::{
     DeviceChoice, Predictor, Recipe,

@@ -162,7 +162,7 @@ fn every_step_logs_losses_rates_memory_and_kept_negatives() {
     assert_eq!(steps.len(), 8);
     for step in &steps[..4] {
         let names: Vec<&str> = step.losses.keys().map(String::as_str).collect();
-        assert_eq!(names, ["boxes", "classification", "rpn_boxes", "rpn_objectness"]);
+        assert_eq!(names, ["loss_box_reg", "loss_classifier", "loss_objectness", "loss_rpn_box_reg"]);
         assert!(step.learning_rate > 0.0 && step.memory_mib > 0.0 && step.images_per_second > 0.0);
     }
     for step in &steps[4..] {
@@ -181,7 +181,7 @@ fn a_loss_that_is_not_finite_stops_the_run_with_its_terms_and_images() {
     let TrainError::NotFinite { images, .. } = &error else { panic!("{error}") };
     assert_eq!(images.len(), 2);
     let text = error.to_string();
-    assert!(text.contains("rpn_objectness") && text.contains("representation"), "{text}");
+    assert!(text.contains("loss_objectness") && text.contains("representation"), "{text}");
 }
 
 #[test]
