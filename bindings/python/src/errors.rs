@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use longtail_data::DataError;
 use longtail_eval::EvalError;
+use longtail_formats::FormatError;
 use pyo3::{
     exceptions::{PyFileNotFoundError, PyMemoryError, PyNotImplementedError, PyOSError, PyValueError},
     prelude::*,
@@ -57,7 +57,7 @@ impl From<Bad> for PyErr {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Eval(EvalError),
-    Data(DataError),
+    Data(FormatError),
     Bad(Bad),
 }
 
@@ -67,8 +67,8 @@ impl From<EvalError> for Failure {
     }
 }
 
-impl From<DataError> for Failure {
-    fn from(error: DataError) -> Self {
+impl From<FormatError> for Failure {
+    fn from(error: FormatError) -> Self {
         Self::Data(error)
     }
 }
@@ -93,7 +93,7 @@ fn of_eval(error: EvalError) -> PyErr {
     let reason = error.to_string();
     match error {
         EvalError::Io { path, source, .. } => io(&path, &source, reason),
-        EvalError::Data(error) => of_data(error),
+        EvalError::Format(error) => of_data(error),
         EvalError::TooLarge { .. } => PyMemoryError::new_err(reason),
         EvalError::Parse { path, .. }
         | EvalError::Table { path, .. }
@@ -106,11 +106,11 @@ fn of_eval(error: EvalError) -> PyErr {
     }
 }
 
-fn of_data(error: DataError) -> PyErr {
+fn of_data(error: FormatError) -> PyErr {
     let reason = error.to_string();
     match error {
-        DataError::Io { path, source, .. } => io(&path, &source, reason),
-        DataError::Parse { path, .. } | DataError::Table { path, .. } => in_file(&path, reason),
+        FormatError::Io { path, source, .. } => io(&path, &source, reason),
+        FormatError::Parse { path, .. } | FormatError::Table { path, .. } => in_file(&path, reason),
         _ => Bad::of(reason).into(),
     }
 }

@@ -2,17 +2,18 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use longtail_data::{
-    AnnotationSet, Document, IndexPlace, OpenImagesLabels, ReadOptions,
-    open_images::{
-        Hierarchy, expand_boxes, expand_image_labels, is_expanded, read_boxes, read_classes,
-        read_image_labels,
-    },
-};
+use longtail_annotations::AnnotationSet;
 use longtail_eval::{
     ClassBins, Detection, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, MaxDetections,
     OpenImagesEvaluation, OpenImagesPredictions, OpenImagesSet, OpenImagesTruth, ResultsFormat, Scoring,
     Settings, Shard, read_results,
+};
+use longtail_formats::{
+    Document, IndexPlace, OpenImagesLabels, ReadOptions,
+    open_images::{
+        Hierarchy, expand_boxes, expand_image_labels, is_expanded, read_boxes, read_classes,
+        read_image_labels,
+    },
 };
 use pyo3::{
     exceptions::PyRuntimeError,
@@ -145,11 +146,13 @@ fn score(
     let options = options(scoring);
     let mut set = match set {
         Set::Read(set) => set,
-        Set::Path(path) => AnnotationSet::open(&path, &options)?,
+        Set::Path(path) => longtail_formats::open_annotations(&path, &options)?,
     };
     let counts = match counts {
         Some(Counts::Read(counts)) => Some(counts),
-        Some(Counts::Path(path)) => Some(ImageCounts::of(&AnnotationSet::open(&path, &options)?)),
+        Some(Counts::Path(path)) => {
+            Some(ImageCounts::of(&longtail_formats::open_annotations(&path, &options)?))
+        }
         None => None,
     };
     if let Some(counts) = &counts {

@@ -1,6 +1,6 @@
 //! Ground truth and detections out of what Python has: dicts as JSON files spell them, and arrays.
 
-use longtail_data::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout};
+use longtail_annotations::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout};
 use longtail_eval::Detection;
 use numpy::{PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::{
