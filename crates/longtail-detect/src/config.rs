@@ -15,7 +15,7 @@ const MAX_CASCADE: usize = 8;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FasterRcnnConfig {
-    /// Backbone; a ResNet where `kind` is left out.
+    /// Backbone.
     pub backbone: BackboneConfig,
     /// Channels of the feature pyramid.
     pub fpn_channels: usize,

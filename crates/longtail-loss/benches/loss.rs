@@ -116,7 +116,7 @@ fn from_logits(rows: usize, columns: usize, head: &str) -> Value {
         ("acsl frequency-sampled", acsl(Background::FrequencySampled)),
         ("bce", LossConfig::SigmoidBce(SigmoidBceConfig { background_logit: true })),
         ("focal", LossConfig::Focal(FocalConfig { background_logit: true, ..FocalConfig::default() })),
-        ("softmax", LossConfig::SoftmaxCrossEntropy),
+        ("softmax", LossConfig::default()),
     ] {
         let loss = config.build(&context).expect("settings are valid");
         let seconds = timed(|| {
