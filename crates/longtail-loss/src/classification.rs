@@ -1,14 +1,14 @@
 //! The trait of a classification loss, what it reads and what it keeps.
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     error::LossError,
     fused::{LinearEvaluation, LinearLayer, evaluate_linear_dense},
     numerics::vectorised,
     sigmoid::SigmoidLoss,
-    targets::{RoiTargets, clear, hide},
+    state::{LossState, Workers},
+    targets::{Column, RoiTargets, clear, hide},
 };
 
 /// What a loss may know about the classes when it is built. Counts are those of the training set in hand.
@@ -70,43 +70,6 @@ impl<'a> ClassContext<'a> {
     }
 }
 
-/// Running statistics of a loss: a value that the training loop carries and keeps in its checkpoints. Every
-/// worker of a data-parallel run holds the same one.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum LossState {
-    /// None yet, or the loss keeps none.
-    #[default]
-    Stateless,
-    /// Sums of positive and negative gradients by class, `[C]` each ([`crate::EqlV2`],
-    /// [`crate::EqualizedFocal`]).
-    GradientSums {
-        /// Of positives.
-        positive: Vec<f64>,
-        /// Of negatives.
-        negative: Vec<f64>,
-    },
-    /// Foreground RoIs seen of each class, `[C]` ([`crate::Seesaw`]).
-    SampleCounts {
-        /// Counts.
-        counts: Vec<f64>,
-    },
-}
-
-/// The workers of a data-parallel step.
-pub trait Workers: Sync {
-    /// Replaces `values` by their sum over all workers; every worker calls it the same number of times.
-    fn sum(&self, values: &mut [f64]);
-}
-
-/// A run with one worker.
-#[derive(Debug, Clone, Copy)]
-pub struct SingleWorker;
-
-impl Workers for SingleWorker {
-    fn sum(&self, _values: &mut [f64]) {}
-}
-
 /// A loss at a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
@@ -138,19 +101,6 @@ pub struct Step<'a> {
     pub state: &'a LossState,
     /// Who shares the step.
     pub workers: &'a dyn Workers,
-}
-
-/// What a column of the head's output is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Column {
-    /// Background.
-    Background,
-    /// Any foreground class.
-    Foreground,
-    /// Everything outside a group of classes.
-    Others(usize),
-    /// A class.
-    Class(usize),
 }
 
 /// A classification loss, built for the classes of a data set: output width K, loss with gradient, and class

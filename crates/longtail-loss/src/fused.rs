@@ -18,11 +18,12 @@ use gemm::{Parallelism, gemm};
 use rayon::prelude::*;
 
 use crate::{
-    classification::{ClassificationLoss, LossState, Workers, write_rows},
+    classification::{ClassificationLoss, write_rows},
     error::LossError,
     numerics::{all_finite, softplus_and_sigmoid, vectorised},
     rule::Cells,
     running::GradientSums,
+    state::{LossState, Workers},
     targets::{RoiTargets, clear, hide},
 };
 

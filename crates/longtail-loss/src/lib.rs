@@ -9,7 +9,8 @@
 //!
 //! | module | purpose |
 //! | --- | --- |
-//! | [`classification`] | the trait of a built loss, its inputs and its running state |
+//! | [`classification`] | the trait of a built loss |
+//! | [`state`] | what a loss carries from step to step, and who shares a step |
 //! | [`targets`] | labels and weights of the sampled RoIs, reduction, key of the random draws |
 //! | [`method`], [`config`] | what a loss says of itself; the list of all |
 //! | `methods` | the losses, one file each |
@@ -44,12 +45,10 @@ pub mod post_hoc;
 pub mod rule;
 pub mod running;
 pub mod sigmoid;
+pub mod state;
 pub mod targets;
 
-pub use classification::{
-    ClassContext, ClassificationLoss, Column, Evaluation, KeptNegatives, LossState, SingleWorker, Step,
-    Workers,
-};
+pub use classification::{ClassContext, ClassificationLoss, Evaluation, KeptNegatives, Step};
 pub use config::{ExternalLoss, LossConfig};
 pub use error::LossError;
 pub use method::{Description, LossMethod, Statistics};
@@ -61,4 +60,6 @@ pub use methods::{
 };
 pub use post_hoc::PostHoc;
 pub use sigmoid::SigmoidLoss;
+pub use state::{LossState, SingleWorker, Workers};
+pub use targets::Column;
 pub use targets::{DrawKey, Normalizer, Reduction, RoiTargets};

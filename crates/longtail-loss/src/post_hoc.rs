@@ -5,15 +5,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{
-        ClassContext, ClassificationLoss, Column, Evaluation, KeptNegatives, LossState, Step, Workers,
-        scores_by_rows,
-    },
+    classification::{ClassContext, ClassificationLoss, Evaluation, KeptNegatives, Step, scores_by_rows},
     error::{LossError, check_finite},
     fused::{LinearEvaluation, LinearLayer},
     method::{Description, Statistics},
     methods::balanced_softmax::log_priors,
     numerics::softmax,
+    state::{LossState, Workers},
+    targets::Column,
     targets::RoiTargets,
 };
 

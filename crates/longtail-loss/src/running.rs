@@ -4,10 +4,10 @@
 use rayon::prelude::*;
 
 use crate::{
-    classification::{LossState, Workers},
     error::LossError,
     numerics::{sigmoid, vectorised},
     rule::{Cells, Rule, SigmoidHead},
+    state::{LossState, Workers},
 };
 
 /// Added to negative gradients before dividing by them.

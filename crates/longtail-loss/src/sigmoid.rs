@@ -2,9 +2,7 @@
 //! layer, the running sums and the count of kept negatives.
 
 use crate::{
-    classification::{
-        ClassificationLoss, Evaluation, KeptNegatives, LossState, Step, Workers, by_rows, scores_by_rows,
-    },
+    classification::{ClassificationLoss, Evaluation, KeptNegatives, Step, by_rows, scores_by_rows},
     error::LossError,
     fused::{LinearEvaluation, LinearLayer, by_strips, by_triples},
     numerics::{
@@ -13,6 +11,7 @@ use crate::{
     },
     rule::{CellDraw, Cells, ColumnWeights, Focus, RowRule, Rule, SigmoidHead},
     running::GradientSums,
+    state::{LossState, Workers},
     targets::RoiTargets,
 };
 

@@ -4,10 +4,23 @@ pub use longtail_draw::DrawKey;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{classification::Column, error::LossError};
+use crate::error::LossError;
 
 /// Logit of a column that takes no part: its exponential vanishes, and it is finite.
 const HIDDEN: f32 = -1.0e4;
+
+/// What a column of the head's output is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Column {
+    /// Background.
+    Background,
+    /// Any foreground class.
+    Foreground,
+    /// Everything outside a group of classes.
+    Others(usize),
+    /// A class.
+    Class(usize),
+}
 
 /// What the sum over RoIs is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]

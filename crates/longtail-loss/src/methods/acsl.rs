@@ -4,12 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, LossState},
+    classification::{ClassContext, ClassificationLoss},
     error::{LossError, check_share},
     method::{Description, LossMethod, SIGMOID_OUTPUTS},
     methods::acsl_background::{Background, BackgroundRule, logit},
     rule::{RowRule, Rule, SigmoidHead},
     sigmoid::SigmoidLoss,
+    state::LossState,
     targets::RoiTargets,
 };
 

@@ -9,11 +9,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, LossState},
+    classification::ClassContext,
     error::{LossError, check_setting, check_share},
     method::Statistics,
     rule::{CellDraw, ColumnWeights, RowRule, Rule, SigmoidHead},
     running::{Tracked, gradient_ratios},
+    state::LossState,
     targets::RoiTargets,
 };
 

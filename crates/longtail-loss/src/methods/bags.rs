@@ -5,10 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, Column, Evaluation, LossState, Step, scores_by_rows},
+    classification::{ClassContext, ClassificationLoss, Evaluation, Step, scores_by_rows},
     error::{LossError, check_not_negative},
     method::{Description, LossMethod, Statistics},
     numerics::{cross_entropy, softmax},
+    state::LossState,
+    targets::Column,
     targets::RoiTargets,
 };
 

@@ -4,12 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, LossState},
+    classification::{ClassContext, ClassificationLoss},
     error::LossError,
     method::{Description, LossMethod, SIGMOID_OUTPUTS, Statistics},
     methods::eql::{protected_classes, weights_on_foreground},
     rule::{CellDraw, ColumnWeights, RowRule, Rule, SigmoidHead},
     sigmoid::SigmoidLoss,
+    state::LossState,
     targets::RoiTargets,
 };
 

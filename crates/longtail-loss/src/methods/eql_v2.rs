@@ -4,12 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, LossState},
+    classification::{ClassContext, ClassificationLoss},
     error::{LossError, check_finite, check_not_negative},
     method::{Description, LossMethod, Statistics},
     rule::{ColumnWeights, Rule, SigmoidHead},
     running::{Tracked, gradient_ratios},
     sigmoid::SigmoidLoss,
+    state::LossState,
     targets::RoiTargets,
 };
 

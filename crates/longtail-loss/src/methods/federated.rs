@@ -5,11 +5,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, LossState},
+    classification::{ClassContext, ClassificationLoss},
     error::{LossError, check_finite, check_setting},
     method::{Description, LossMethod, SIGMOID_OUTPUTS, Statistics},
     rule::{ColumnWeights, Rule, SigmoidHead},
     sigmoid::SigmoidLoss,
+    state::LossState,
     targets::RoiTargets,
 };
 

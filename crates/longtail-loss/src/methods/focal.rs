@@ -4,11 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{ClassContext, ClassificationLoss, LossState},
+    classification::{ClassContext, ClassificationLoss},
     error::{LossError, check_not_negative, check_share},
     method::{Description, LossMethod, SIGMOID_OUTPUTS, Statistics},
     rule::{ColumnWeights, Focus, Rule, SigmoidHead},
     sigmoid::SigmoidLoss,
+    state::LossState,
     targets::RoiTargets,
 };
 

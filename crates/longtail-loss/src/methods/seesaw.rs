@@ -4,13 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{
-        ClassContext, ClassificationLoss, Column, Evaluation, LossState, Step, by_rows, scores_by_rows,
-    },
+    classification::{ClassContext, ClassificationLoss, Evaluation, Step, by_rows, scores_by_rows},
     error::{LossError, check_not_negative, check_setting},
     method::{Description, LossMethod, Statistics},
     methods::softmax::OWN_COLUMN,
     numerics::{cross_entropy, softmax},
+    state::LossState,
+    targets::Column,
 };
 
 /// Columns before the classes: background and foreground.

@@ -4,12 +4,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    classification::{
-        ClassContext, ClassificationLoss, Evaluation, LossState, Step, by_rows, scores_by_rows,
-    },
+    classification::{ClassContext, ClassificationLoss, Evaluation, Step, by_rows, scores_by_rows},
     error::LossError,
     method::{Description, LossMethod, Statistics},
     numerics::{cross_entropy, softmax},
+    state::LossState,
 };
 
 /// `-log softmax(z)_y`.
