@@ -25,7 +25,7 @@
 //! let folder = RunFolder::open("runs/demo/1".as_ref(), false)?;
 //! let device = DeviceChoice::Cpu.open()?;
 //! let results = longtail_train::run(&recipe, &folder, false, &device, "an example", &mut Silent)?;
-//! let ap = results.classifiers[0].reports["lvis"].metric("AP");
+//! let ap = results.classifiers[0].reports["lvis"].metric(&longtail_eval::Metric::AP);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
