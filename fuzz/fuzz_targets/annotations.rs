@@ -6,7 +6,6 @@
 use std::io::Write;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_annotations::AnnotationSet;
 use longtail_curate::CheckOptions;
 use longtail_eval::{Protocol, evaluate, reading::ground_truth::open_ground_truth};
 use longtail_formats::ReadOptions;
@@ -14,7 +13,7 @@ use longtail_formats::ReadOptions;
 fuzz_target!(|bytes: &[u8]| {
     // The first byte says how long the runs are.
     if let Some((run, bytes)) = bytes.split_first() {
-        longtail_formats::blocks_agree_with_serde(bytes, usize::from(*run) + 1);
+        longtail_formats::formats::blocks_agree_with_serde(bytes, usize::from(*run) + 1);
     }
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();

@@ -6,7 +6,7 @@
 use std::fs;
 
 use libfuzzer_sys::fuzz_target;
-use longtail_annotations::{AnnotationSet, Layout};
+use longtail_annotations::Layout;
 use longtail_formats::{DataFormat, Document, ReadOptions, WriteOptions};
 
 fuzz_target!(|bytes: &[u8]| {

@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use longtail_formats::{decode_unchecked, encode_unchecked};
+use longtail_formats::index::{decode_unchecked, encode_unchecked};
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some(set) = decode_unchecked(bytes) {

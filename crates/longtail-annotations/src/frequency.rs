@@ -30,10 +30,12 @@ impl FrequencyGroup {
 
     /// Group of a class found in `image_count` training images.
     pub fn from_image_count(image_count: u64) -> Self {
-        match image_count {
-            ..=Self::RARE_IMAGES => Self::Rare,
-            ..=Self::COMMON_IMAGES => Self::Common,
-            _ => Self::Frequent,
+        if image_count <= Self::RARE_IMAGES {
+            Self::Rare
+        } else if image_count <= Self::COMMON_IMAGES {
+            Self::Common
+        } else {
+            Self::Frequent
         }
     }
 

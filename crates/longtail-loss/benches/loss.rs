@@ -6,8 +6,8 @@ use std::{hint::black_box, time::Instant};
 use gemm::{Parallelism, gemm};
 use longtail_draw::{Purpose, unit};
 use longtail_loss::{
-    AcslConfig, Background, ClassContext, ClassificationLoss, DrawKey, FocalConfig, LossConfig, LossMethod,
-    LossState, RoiTargets, SigmoidBceConfig, SingleWorker, fused::LinearLayer,
+    AcslConfig, Background, ClassContext, DrawKey, FocalConfig, LossConfig, LossMethod, LossState,
+    RoiTargets, SigmoidBceConfig, SingleWorker, fused::LinearLayer,
 };
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};

@@ -105,7 +105,7 @@ impl Edges {
             // Where two begin at one row, the line goes straight on. Where one ends and another begins, the
             // corners of two pixels touch, and the end comes first.
             let key = |edge: usize, range: &std::ops::Range<usize>| {
-                range.contains(&edge).then(|| (self.at[edge][1], edge % 2 == 0))
+                range.contains(&edge).then(|| (self.at[edge][1], edge.is_multiple_of(2)))
             };
             let (a, b) = match (key(i, &left), key(j, &right)) {
                 (None, None) => return,
@@ -169,7 +169,7 @@ impl Edges {
         let mut edge = first;
         loop {
             let [column, row] = self.at[edge];
-            let (from, to) = if edge % 2 == 0 { (column, column + 1) } else { (column + 1, column) };
+            let (from, to) = if edge.is_multiple_of(2) { (column, column + 1) } else { (column + 1, column) };
             push(&mut corners, [from, row]);
             push(&mut corners, [to, row]);
             edge = self.next[edge];

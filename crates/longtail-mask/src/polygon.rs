@@ -29,7 +29,7 @@ impl Rle {
         if points.len() < 3 {
             return Err(MaskError::TooFewPoints { points: points.len() });
         }
-        if let Some(at) = polygon.iter().position(|v| !(v.abs() <= MAX_COORDINATE)) {
+        if let Some(at) = polygon.iter().position(|v| v.is_nan() || v.abs() > MAX_COORDINATE) {
             return Err(MaskError::Coordinate { at, value: polygon[at], limit: MAX_COORDINATE });
         }
         // Rounds towards 0, for negative coordinates too, as the reference does.

@@ -115,7 +115,7 @@ proptest! {
         }
         let mask = Rle::new(size, counts)?;
         prop_assert_eq!((mask.area(), mask.to_bbox()), (coded[0].area(), coded[0].to_bbox()));
-        prop_assert_eq!(iou(&[mask.clone()], &coded[1..], &[false])?, iou(&coded[..1], &coded[1..], &[false])?);
+        prop_assert_eq!(iou(std::slice::from_ref(&mask), &coded[1..], &[false])?, iou(&coded[..1], &coded[1..], &[false])?);
         prop_assert_eq!(merge(&[mask.clone(), coded[1].clone()], Merge::Union)?, merge(&coded, Merge::Union)?);
         prop_assert_eq!(mask.boundary(0.02)?, coded[0].boundary(0.02)?);
         prop_assert_eq!(mask.to_polygons()?, coded[0].to_polygons()?);

@@ -77,7 +77,7 @@ fn what_would_be_absurdly_large() {
     assert!(matches!(full.to_polygons(), Err(MaskError::TooComplex { .. })));
     // What needs no more than its runs is answered.
     assert_eq!(full.to_bbox(), [0, 0, 700_000_000, 3]);
-    assert_eq!(iou(&[full.clone()], &[full], &[false]), Ok(vec![1.0]));
+    assert_eq!(iou(std::slice::from_ref(&full), std::slice::from_ref(&full), &[false]), Ok(vec![1.0]));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{
     channels::normalised_sums,
     memory::{as_it_lies, buffer, dense, elementwise, empty, like, same_order},
 };
-use crate::ops::{Activation, Epilogue};
+use crate::kernels::norm::{Activation, Epilogue};
 
 /// Least and largest output. Not infinite, since WGSL has no such constant: what overflows leaves as the
 /// largest number.

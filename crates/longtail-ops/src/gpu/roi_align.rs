@@ -4,7 +4,7 @@ use burn_cubecl::{kernel::into_contiguous, tensor::CubeTensor};
 use cubecl::prelude::*;
 
 use super::memory::{as_it_lies, buffer, dims, elementwise, empty, strided};
-use crate::ops::{LEVELS, RoiAlignOptions};
+use crate::kernels::roi_align::{LEVELS, RoiAlignOptions};
 
 /// Numbers of a region: level, image, x1, y1, x2, y2.
 const REGION: usize = 6;

@@ -42,7 +42,7 @@ pub(crate) fn write(
     let images = place_images(document, &folder.join(".JPEGImages"), options, |name| name)?;
     let staged = NewFolder::begin(&folder.join(format!(".Annotations.{}", options.part)))?;
     for (name, text) in &files {
-        staged.write(&format!("{name}.xml"), text.as_bytes())?;
+        staged.write(format!("{name}.xml"), text.as_bytes())?;
     }
     staged.merge_into(&annotations)?;
     if let Some(images) = images {
