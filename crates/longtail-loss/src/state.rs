@@ -10,15 +10,15 @@ pub enum LossState {
     /// None yet, or the loss keeps none.
     #[default]
     Stateless,
-    /// Sums of positive and negative gradients by class, `[C]` each ([`crate::EqlV2`],
-    /// [`crate::EqualizedFocal`]).
+    /// Sums of positive and negative gradients by class, `[C]` each (`eql-v2`,
+    /// `equalized-focal`).
     GradientSums {
         /// Of positives.
         positive: Vec<f64>,
         /// Of negatives.
         negative: Vec<f64>,
     },
-    /// Foreground RoIs seen of each class, `[C]` ([`crate::Seesaw`]).
+    /// Foreground RoIs seen of each class, `[C]` (`seesaw`).
     SampleCounts {
         /// Counts.
         counts: Vec<f64>,

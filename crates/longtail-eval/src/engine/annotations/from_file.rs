@@ -30,7 +30,7 @@ const IMAGES: usize = 64;
 const LEAST_ENTRY: u64 = 56;
 
 impl Detections<'_> {
-    /// Adds the detections of a file; fields besides those of [`Detection`] are ignored.
+    /// Adds the detections of a file; fields besides those of [`Detection`](crate::Detection) are ignored.
     ///
     /// # Errors
     /// If the file cannot be read or is no such list, the message names entry and field, or has line and
