@@ -19,7 +19,7 @@ use longtail_train::{DeviceChoice, Recipe, run};
 
 /// The benchmark as small as it gets; the last classifier's loss is put in by the program.
 const RECIPE: &str = r#"
-name = "own loss"
+name = "own-loss"
 [data]
 kind = "emoji"
 classes = 8
