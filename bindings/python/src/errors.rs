@@ -57,7 +57,7 @@ impl From<Bad> for PyErr {
 #[derive(Debug)]
 pub(crate) enum Failure {
     Eval(EvalError),
-    Data(FormatError),
+    Format(FormatError),
     Bad(Bad),
 }
 
@@ -69,7 +69,7 @@ impl From<EvalError> for Failure {
 
 impl From<FormatError> for Failure {
     fn from(error: FormatError) -> Self {
-        Self::Data(error)
+        Self::Format(error)
     }
 }
 
@@ -83,7 +83,7 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Eval(error) => of_eval(error),
-            Failure::Data(error) => of_data(error),
+            Failure::Format(error) => of_format(error),
             Failure::Bad(bad) => bad.into(),
         }
     }
@@ -92,8 +92,8 @@ impl From<Failure> for PyErr {
 fn of_eval(error: EvalError) -> PyErr {
     let reason = error.to_string();
     match error {
-        EvalError::Io { path, source, .. } => io(&path, &source, reason),
-        EvalError::Format(error) => of_data(error),
+        EvalError::File(error) => io(&error.path, &error.source, reason),
+        EvalError::Format(error) => of_format(error),
         EvalError::TooLarge { .. } => PyMemoryError::new_err(reason),
         EvalError::Parse { path, .. }
         | EvalError::Table { path, .. }
@@ -106,7 +106,7 @@ fn of_eval(error: EvalError) -> PyErr {
     }
 }
 
-fn of_data(error: FormatError) -> PyErr {
+fn of_format(error: FormatError) -> PyErr {
     let reason = error.to_string();
     match error {
         FormatError::Io { path, source, .. } => io(&path, &source, reason),

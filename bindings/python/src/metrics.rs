@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, path::PathBuf};
 use longtail_annotations::AnnotationSet;
 use longtail_eval::{
     ClassBins, Detection, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, MaxDetections,
-    OpenImagesEvaluation, OpenImagesPredictions, OpenImagesSet, OpenImagesTruth, ResultsFormat, Scoring,
-    Settings, Shard, read_results,
+    OpenImagesEvaluation, OpenImagesPredictions, OpenImagesSet, OpenImagesTruth, Parameters, ResultsFormat,
+    Scoring, Settings, Shard, read_results,
 };
 use longtail_formats::{
-    Document, IndexPlace, OpenImagesLabels, ReadOptions,
+    Document, IndexPlace, OpenImagesLabels, ReadOptions, open_annotations,
     open_images::{
         Hierarchy, expand_boxes, expand_image_labels, is_expanded, read_boxes, read_classes,
         read_image_labels,
@@ -125,7 +125,7 @@ pub(crate) fn evaluate(
     corrected_ids: bool,
     threads: Option<usize>,
 ) -> PyResult<String> {
-    let scoring: Scoring = protocol.parse().map_err(Failure::from)?;
+    let scoring = protocol.parse::<Scoring>().map_err(|error| Failure::Eval(error.into()))?;
     let cap: MaxDetections =
         max_detections.map_or(Ok(MaxDetections::Protocol), str::parse).map_err(Bad::of)?;
     let (set, list) = (truth.take()?, detections.take()?);
@@ -146,13 +146,11 @@ fn score(
     let options = options(scoring);
     let mut set = match set {
         Set::Read(set) => set,
-        Set::Path(path) => longtail_formats::open_annotations(&path, &options)?,
+        Set::Path(path) => open_annotations(&path, &options)?,
     };
     let counts = match counts {
         Some(Counts::Read(counts)) => Some(counts),
-        Some(Counts::Path(path)) => {
-            Some(ImageCounts::of(&longtail_formats::open_annotations(&path, &options)?))
-        }
+        Some(Counts::Path(path)) => Some(ImageCounts::of(&open_annotations(&path, &options)?)),
         None => None,
     };
     if let Some(counts) = &counts {
@@ -171,16 +169,17 @@ fn score(
     };
     let mut report = match scoring {
         Scoring::Annotations(protocol) => {
-            let settings = Settings { protocol, max_detections, corrected_ids };
+            let parameters = Parameters::default();
+            let settings = Settings { protocol, max_detections, corrected_ids, parameters };
             let truth = GroundTruth::new(&set)?;
             let evaluation = match list {
                 List::Path(path) if ResultsFormat::detect(&path) == ResultsFormat::Json => {
-                    Evaluation::read(&truth, &path, settings)?.0
+                    Evaluation::read(&truth, &path, &settings)?
                 }
                 list => {
                     let mut all = Detections::new(&truth, Shard::WHOLE);
                     all.extend(&read(list, &set)?)?;
-                    Evaluation::new(&all, settings)?
+                    Evaluation::new(&all, &settings)?
                 }
             };
             evaluation.report(bins.as_ref())
