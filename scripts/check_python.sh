@@ -3,6 +3,10 @@
 # and runs its tests. What was skipped, and why, is printed at the end. Needs Python 3.10 or newer, a Rust
 # toolchain and both registries.
 #
+#   scripts/check_python.sh            the wheel's tests
+#   scripts/check_python.sh --torch    and those with PyTorch, torchvision, torchmetrics, ultralytics and
+#                                      transformers, which are several gigabytes
+#
 # PYTHON names another interpreter; PROFILE=release builds as releases are built, and then the wheel's size is
 # checked.
 set -eu
@@ -17,6 +21,9 @@ python=$work/env/bin/python
 install="$python -m pip install --quiet --disable-pip-version-check --only-binary :all:"
 # mypy and ruff are for the sources; the rest is what users have.
 $install maturin numpy pytest pycocotools lvis==0.5.3 mypy ruff pandas polars
+if [ "${1:-}" = --torch ]; then
+    $install torch torchvision torchmetrics ultralytics transformers scipy
+fi
 
 "$work/env/bin/ruff" format --check --quiet "$package"
 "$work/env/bin/ruff" check --quiet "$package"

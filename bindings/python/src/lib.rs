@@ -7,6 +7,7 @@
 //! | `threads` | a pool a process, work without the GIL, Ctrl-C |
 //! | `records` | ground truth and detections out of dicts and arrays |
 //! | `metrics` | [`evaluate`](longtail_eval::evaluate) by every protocol |
+//! | `losses` | every loss of `longtail-loss`, value and gradient |
 //! | `masks` | masks as `pycocotools.mask` hands them about |
 //! | `matching`, `curves` | the kernels below the drop-in classes of `pycocotools` and `lvis` |
 //! | `cells`, `assigned` | these kernels over all images, classes and area ranges; of results that a caller assigned |
@@ -17,6 +18,7 @@ mod assigned;
 mod cells;
 mod curves;
 mod errors;
+mod losses;
 mod masks;
 mod matching;
 mod metrics;
@@ -30,6 +32,8 @@ mod _core {
     use super::assigned::accumulate_entries;
     #[pymodule_export]
     use super::cells::{Cells, evaluate_cells};
+    #[pymodule_export]
+    use super::losses::Loss;
     #[pymodule_export]
     use super::masks::{
         box_overlaps, decode_masks, encode_masks, mask_areas, mask_boxes, mask_of_counts, mask_overlaps,

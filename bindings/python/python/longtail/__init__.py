@@ -1,4 +1,4 @@
-"""``longtail``: metrics and samplers for long-tailed object detection.
+"""``longtail``: losses, metrics and samplers for long-tailed object detection.
 
 =========================  ==============================================================
 :func:`evaluate`           detections scored by COCO's, LVIS's or Open Images' rules
@@ -6,6 +6,10 @@
 :mod:`longtail.eval`       drop-in classes for ``pycocotools`` and ``lvis``
 :mod:`longtail.mask`       masks, as ``pycocotools.mask``
 :mod:`longtail.data`       which images to repeat
+:mod:`longtail.losses`     every loss on arrays
+:mod:`longtail.torch`      losses, samplers and a metric for PyTorch
+adapters                   :mod:`longtail.torchvision`, :mod:`longtail.ultralytics` and
+                           :mod:`longtail.transformers`
 =========================  ==============================================================
 
 Submodules are imported when they are first named.
@@ -26,7 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = ["DataError", "EvalReport", "Evaluator", "__version__", "data", "eval", "evaluate"]
 
-_LAZY = ("data", "eval", "mask")
+_LAZY = ("data", "eval", "losses", "mask", "torch", "torchvision", "transformers", "ultralytics")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,10 +1,21 @@
 """The native module. A test compares this file with it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, final
 
 import numpy as np
 import numpy.typing as npt
+
+class _Step(Protocol):
+    labels: Any
+    weights: Any
+    ignored: Any
+    seed: int
+    step: int
+    normalizer: float | None
+    state: str
+    sum: Callable[[Any], Any] | None
+    threads: int | None
 
 class _Columns(Protocol):
     key: Any
@@ -33,6 +44,31 @@ class Cells:
         threads: int | None = None,
     ) -> tuple[Any, Any, Any]: ...
     def __len__(self) -> int: ...
+
+@final
+class Loss:
+    def __new__(
+        cls,
+        config: str,
+        classes: int,
+        image_counts: list[int] | None,
+        instance_counts: list[int] | None,
+        total_images: int | None,
+    ) -> Loss: ...
+    @property
+    def num_outputs(self) -> int: ...
+    @property
+    def columns(self) -> list[int]: ...
+    def evaluate(self, logits: npt.NDArray[np.float32], step: _Step) -> tuple[float, Any, str]: ...
+    def evaluate_linear(
+        self,
+        inputs: npt.NDArray[np.float32],
+        weight: npt.NDArray[np.float32],
+        bias: npt.NDArray[np.float32],
+        step: _Step,
+        frozen_inputs: bool,
+    ) -> tuple[float, Any, Any, Any, str]: ...
+    def class_scores(self, logits: npt.NDArray[np.float32], threads: int | None) -> Any: ...
 
 def evaluate(
     truth: str | dict[Any, Any],

@@ -1,4 +1,7 @@
-"""How often to repeat which image, so that the tail is seen."""
+"""How often to repeat which image, so that the tail is seen.
+
+Repeat factors are numbers of NumPy; :mod:`longtail.torch` has the samplers that draw by them.
+"""
 
 from __future__ import annotations
 
