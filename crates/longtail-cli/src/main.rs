@@ -7,7 +7,7 @@ mod commands;
 mod draw;
 mod printer;
 mod progress;
-mod report_data;
+mod scenes;
 mod stopwatch;
 mod tables;
 

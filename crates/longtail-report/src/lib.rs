@@ -3,7 +3,8 @@
 //! | module | purpose |
 //! | --- | --- |
 //! | [`scores`], [`analyses`], [`comparison`] | what `longtail eval` and `longtail compare` say |
-//! | [`data`] | what the report of a run is made of |
+//! | [`run`] | the report of a training run, from its folder |
+//! | [`data`] | what a report is made of |
 //! | [`table`] | the metrics table as text cells, Markdown, CSV, JSON |
 //! | [`mod@aggregate`] | mean ± standard deviation over runs |
 //! | [`plots`] | the signature plot and training curves as SVG |
@@ -27,6 +28,7 @@ pub mod dataset;
 mod groups;
 pub mod page;
 pub mod plots;
+pub mod run;
 pub mod scores;
 pub mod table;
 
@@ -56,8 +58,25 @@ pub enum ReportError {
     /// Detections cannot be scored.
     #[error(transparent)]
     Evaluation(#[from] longtail_eval::EvalError),
+    /// A run cannot be read.
+    #[error(transparent)]
+    Run(#[from] longtail_run::RunError),
+    /// A validation image cannot be had.
+    #[error("cannot show image {image} of the validation set: {reason}")]
+    Picture {
+        /// Its id.
+        image: i64,
+        /// Why.
+        reason: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// There is nothing to compare.
+    #[error("{} has one classifier; there is nothing to compare", run.display())]
+    OneClassifier {
+        /// The run.
+        run: std::path::PathBuf,
+    },
     /// Runs that were made in different ways cannot be averaged.
-    #[error("run {run} {reason}; only runs of one recipe with different seeds can be averaged")]
+    #[error("run {run} {reason}; only runs of one recipe with different seeds can be averaged or compared")]
     Mismatch {
         /// Index of the run among those given, from 1.
         run: usize,

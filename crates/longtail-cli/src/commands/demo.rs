@@ -13,7 +13,7 @@ use crate::{
     commands::{again::with_resume_hint, demo_budget, train::command_line},
     printer::Printer,
     progress::Progress,
-    report_data,
+    scenes,
     tables::print_table,
 };
 
@@ -62,7 +62,7 @@ pub fn run(arguments: &Demo, printer: &Printer) -> anyhow::Result<Outcome> {
     let ran =
         longtail_train::run(&recipe, &folder, arguments.resume, &device, &command_line(), &mut progress);
     with_resume_hint(ran, &path)?;
-    let data = report_data::of_run(&path, true, &mut progress)?;
+    let data = scenes::page_data(&path, &mut progress)?;
     super::report::write_page(&data, &path.join("report.html"), printer)?;
     print_table(&Table::of(&data), arguments.format, printer)?;
     if arguments.format == crate::args::Format::Text {

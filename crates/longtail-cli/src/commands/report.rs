@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use longtail_report::{ReportData, Table, aggregate};
+use longtail_report::{
+    ReportData, Table,
+    run::{remark, table},
+};
 use longtail_run::{Results, RunError, Silent, write_atomically};
 use std::io::Write;
 
@@ -11,7 +14,7 @@ use crate::{
     args::{Format, Report},
     commands::intervals,
     printer::Printer,
-    report_data,
+    scenes,
     tables::print_table,
 };
 
@@ -22,22 +25,18 @@ pub fn run(arguments: &Report, printer: &Printer) -> anyhow::Result<Outcome> {
     }
     let table = match arguments.runs.as_slice() {
         [run] => {
-            let data = report_data::of_run(run, true, &mut Silent)?;
+            let data = scenes::page_data(run, &mut Silent)?;
             let path = arguments.out.clone().unwrap_or_else(|| run.join("report.html"));
             write_page(&data, &path, printer)?;
             Table::of(&data)
         }
-        runs => {
-            let data: anyhow::Result<Vec<ReportData>> =
-                runs.iter().map(|run| report_data::of_run(run, false, &mut Silent)).collect();
-            aggregate(&data?)?
-        }
+        runs => table(runs)?,
     };
     print_table(&table, arguments.format, printer)?;
     if matches!(arguments.format, Format::Text | Format::Markdown) {
         let results: Result<Vec<Results>, RunError> =
             arguments.runs.iter().map(|run| Results::read(run)).collect();
-        if let Some(remark) = report_data::remark(&results?) {
+        if let Some(remark) = remark(&results?) {
             printer.data(&format!("\n{remark}"))?;
         }
     }
@@ -46,7 +45,7 @@ pub fn run(arguments: &Report, printer: &Printer) -> anyhow::Result<Outcome> {
 
 /// Writes the page of a finished run into its folder.
 pub fn write(run: &Path, printer: &Printer) -> anyhow::Result<()> {
-    let data = report_data::of_run(run, true, &mut Silent)?;
+    let data = scenes::page_data(run, &mut Silent)?;
     write_page(&data, &run.join("report.html"), printer)
 }
 

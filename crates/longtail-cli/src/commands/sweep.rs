@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail, ensure};
 use longtail_head::{ClassifierRecipe, settings::changed};
 use longtail_loss::LossConfig;
-use longtail_report::aggregate;
-use longtail_run::{Results, RunFolder, Silent};
+use longtail_run::{Results, RunFolder};
 use longtail_train::{Recipe, branch, recipe::Trained};
 
 use crate::{
@@ -15,7 +14,6 @@ use crate::{
     commands::{again::with_repeat_hint, train::command_line},
     printer::Printer,
     progress::Progress,
-    report_data,
     tables::print_table,
 };
 
@@ -56,14 +54,7 @@ pub fn run(arguments: &Sweep, printer: &Printer) -> anyhow::Result<Outcome> {
         drop(folder);
         runs.push(path);
     }
-    let table = if let [run] = runs.as_slice() {
-        longtail_report::Table::of(&report_data::of_run(run, false, &mut Silent)?)
-    } else {
-        let data: anyhow::Result<Vec<_>> =
-            runs.iter().map(|run| report_data::of_run(run, false, &mut Silent)).collect();
-        aggregate(&data?)?
-    };
-    print_table(&table, arguments.format, printer)?;
+    print_table(&longtail_report::run::table(&runs)?, arguments.format, printer)?;
     if matches!(arguments.format, Format::Text | Format::Markdown) {
         let results: Result<Vec<Results>, _> = runs.iter().map(|run| Results::read(run)).collect();
         let steps = results?[0].classifiers.last().map_or(0, |c| c.iterations);

@@ -63,7 +63,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
                 "longtail-weights",
             ],
         ),
-        ("longtail-report", &["longtail-eval"]),
+        ("longtail-report", &["longtail-bank", "longtail-eval", "longtail-loss", "longtail-run"]),
         (
             "longtail-cli",
             &[

@@ -2,6 +2,7 @@
 //! anew.
 
 mod pages;
+mod runs;
 mod tables;
 
 use std::collections::BTreeMap;

@@ -2,7 +2,6 @@
 
 use anyhow::Context;
 use longtail_head::{ExportFormat, Head, export};
-use longtail_report::Table;
 use longtail_train::{bank::FeatureSource, head::apply};
 
 use crate::{
@@ -10,7 +9,6 @@ use crate::{
     args::{Format, Framework, HeadApply},
     printer::Printer,
     progress::Progress,
-    report_data,
     tables::print_table,
 };
 
@@ -46,8 +44,8 @@ pub fn run(arguments: &HeadApply, printer: &Printer) -> anyhow::Result<Outcome> 
     )?;
     printer.note(&format!("repaired run: {}", arguments.out.display()));
     if results.classifiers.iter().any(|classifier| !classifier.reports.is_empty()) {
-        let data = report_data::of_run(&arguments.out, false, &mut progress)?;
-        print_table(&Table::of(&data), Format::Text, printer)?;
+        let table = longtail_report::run::table(std::slice::from_ref(&arguments.out))?;
+        print_table(&table, Format::Text, printer)?;
     }
     Ok(Outcome::Done)
 }

@@ -6,10 +6,13 @@ mod sweep;
 mod train;
 
 use longtail_head::{HeadFile, sweep::Reports};
-use longtail_report::{ReportData, TruthName};
+use longtail_report::{
+    ReportData, TruthName,
+    run::{method, train_images},
+};
 use longtail_run::ClassifierResult;
 
-use crate::{Outcome, args::Head, printer::Printer, report_data};
+use crate::{Outcome, args::Head, printer::Printer};
 
 /// Runs the command of the arguments.
 pub fn run(command: &Head, printer: &Printer) -> anyhow::Result<Outcome> {
@@ -27,9 +30,9 @@ fn report_of(
     truths: Vec<(String, String)>,
     heads: Vec<(String, &HeadFile, Reports)>,
 ) -> ReportData {
-    let train_images = heads.first().map(|(_, file, _)| report_data::train_images(&file.classes));
+    let train_images = heads.first().map(|(_, file, _)| train_images(&file.classes));
     let methods = heads.into_iter().map(|(name, file, reports)| {
-        report_data::method(&ClassifierResult {
+        method(&ClassifierResult {
             name,
             stage: "head".into(),
             iterations: file.training.as_ref().map_or(0, |training| training.iterations),
