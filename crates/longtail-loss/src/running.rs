@@ -31,7 +31,7 @@ pub enum Tracked {
 pub struct GradientSums {
     /// `1 - p` of the RoIs of the class.
     pub of_positives: Vec<f64>,
-    /// p of all other RoIs.
+    /// p of all other RoIs; where [`Tracked::Background`] is asked for, of background RoIs alone.
     pub of_negatives: Vec<f64>,
     /// p of background RoIs.
     pub of_background: Vec<f64>,
@@ -129,20 +129,26 @@ impl GradientSums {
                         let z = &z[head.of_class(first_class)..][..classes];
                         let label = targets.labels()[first + index] as usize;
                         if label == 0 {
-                            for class in 0..classes {
-                                let p = f64::from(sigmoid(z[class]));
-                                negatives[class] += p;
-                                background[class] += p;
+                            let sums = negatives.iter_mut().zip(background.iter_mut());
+                            for ((negative, background), z) in sums.zip(z) {
+                                let p = f64::from(sigmoid(*z));
+                                *negative += p;
+                                *background += p;
                             }
                             continue;
                         }
                         let own = (label - 1).checked_sub(first_class).filter(|&own| own < classes);
-                        let end = own.unwrap_or(classes);
-                        for class in (0..end).chain(end + 1..classes) {
-                            negatives[class] += f64::from(sigmoid(z[class]));
-                        }
                         if let Some(own) = own {
                             positives[own] += 1.0 - f64::from(sigmoid(z[own]));
+                        }
+                        if cells.rule.tracked == Tracked::Background {
+                            continue;
+                        }
+                        let end = own.unwrap_or(classes);
+                        for columns in [0..end, (end + 1).min(classes)..classes] {
+                            for (negative, z) in negatives[columns.clone()].iter_mut().zip(&z[columns]) {
+                                *negative += f64::from(sigmoid(*z));
+                            }
                         }
                     }
                 },
