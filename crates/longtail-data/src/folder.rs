@@ -14,7 +14,7 @@ use crate::{
     source::ImageSource,
 };
 use longtail_annotations::ImageRecord;
-use longtail_formats::ImageFiles;
+use longtail_formats::{ImageFiles, image_header::name_other};
 
 /// Most pixels of an image unless told otherwise: 400 MB as RGB. A file of a few kilobytes can claim
 /// thousands of times that.
@@ -22,7 +22,7 @@ pub const MAX_PIXELS: u64 = 1 << 27;
 /// Most bytes of a file for each pixel that it may have: 16-bit RGBA, not compressed.
 const BYTES_PER_PIXEL: u64 = 8;
 
-/// JPEG, PNG and WebP files under a folder, by the file names of the annotation file.
+/// JPEG, PNG, WebP, BMP, TIFF and GIF files (of several pictures the first) under a folder, by the file names of the annotation file.
 #[derive(Debug, Clone)]
 pub struct ImageFolder {
     files: ImageFiles,
@@ -103,7 +103,10 @@ fn read_limited(path: &Path, max_pixels: u64, divisor: u32) -> Result<(RgbImage,
         ImageReader::new(Cursor::new(&bytes)).with_guessed_format().map_err(DataError::io("read", path))?;
     let format = reader.format();
     match format {
-        None => return Err(broken("it is no JPEG, PNG or WebP file".into())),
+        None => return Err(broken(format!("it is {}", name_other(&bytes[..bytes.len().min(16)])))),
+        Some(format) if !format.reading_enabled() => {
+            return Err(broken(format!("it is {}", name_other(&bytes[..bytes.len().min(16)]))));
+        }
         Some(ImageFormat::Jpeg) if is_cut_short(&bytes) => {
             return Err(broken("it is cut short: its end-of-image marker is missing".into()));
         }

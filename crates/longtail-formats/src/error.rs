@@ -16,13 +16,26 @@ pub enum FormatError {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// An annotation file is no valid COCO or LVIS JSON.
-    #[error("{path} is no COCO or LVIS annotation file: {reason}")]
+    /// An annotation file is not valid COCO or LVIS JSON.
+    #[error("{path} is not a COCO or LVIS annotation file: {reason}")]
     Parse {
         /// The file.
         path: PathBuf,
-        /// The parser's reason, with line and column.
+        /// What is wrong, with the entry.
         reason: String,
+    },
+    /// An entry, line or file of a data set cannot be read.
+    #[error(
+        "{set}: {first}{}; `longtail data check` lists everything",
+        if *others > 0 { format!(" ({others} more cannot be read)") } else { String::new() }
+    )]
+    Unreadable {
+        /// The data set.
+        set: PathBuf,
+        /// The first: where, and what is wrong.
+        first: String,
+        /// How many more there are.
+        others: usize,
     },
     /// A row of a table, or a line of another text file, cannot be used.
     #[error("{path}, line {line}: {reason}")]
@@ -34,8 +47,8 @@ pub enum FormatError {
         /// What is wrong with which column.
         reason: String,
     },
-    /// A file is no tree of classes.
-    #[error("{path} is no class hierarchy: {reason}; expected nodes of LabelName, Subcategory and Part")]
+    /// A file is not a tree of classes.
+    #[error("{path} is not a class hierarchy: {reason}; expected nodes of LabelName, Subcategory and Part")]
     Hierarchy {
         /// The file.
         path: PathBuf,

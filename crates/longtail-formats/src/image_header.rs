@@ -62,24 +62,29 @@ impl Orientation {
             let at = directory.checked_add(2 + 12 * entry)?;
             // Tag 0x112 is the orientation, a single SHORT.
             if (u16_at(at)?, u16_at(at + 2)?, u32_at(at + 4)?) == (0x112, 3, 1) {
-                return match u16_at(at + 8)? {
-                    1 => Some(Self::Upright),
-                    2 => Some(Self::FlipHorizontal),
-                    3 => Some(Self::Rotate180),
-                    4 => Some(Self::FlipVertical),
-                    5 => Some(Self::Rotate90FlipH),
-                    6 => Some(Self::Rotate90),
-                    7 => Some(Self::Rotate270FlipH),
-                    8 => Some(Self::Rotate270),
-                    _ => None,
-                };
+                return Self::of_code(u32::from(u16_at(at + 8)?));
             }
         }
         None
     }
+
+    /// The orientation of a number from 1 to 8.
+    fn of_code(code: u32) -> Option<Self> {
+        Some(match code {
+            1 => Self::Upright,
+            2 => Self::FlipHorizontal,
+            3 => Self::Rotate180,
+            4 => Self::FlipVertical,
+            5 => Self::Rotate90FlipH,
+            6 => Self::Rotate90,
+            7 => Self::Rotate270FlipH,
+            8 => Self::Rotate270,
+            _ => return None,
+        })
+    }
 }
 
-/// What the header of a JPEG, PNG or WebP file says.
+/// What the header of a JPEG, PNG, WebP, BMP, TIFF or GIF file says; of several pictures, the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageHeader {
     /// Width in pixels, as the file has them.
@@ -94,7 +99,7 @@ impl ImageHeader {
     /// Reads the header of a file.
     ///
     /// # Errors
-    /// If the file cannot be read, is not a JPEG, PNG or WebP file, or its header is broken.
+    /// If the file cannot be read, is of another format, or its header is broken.
     pub fn read(path: &Path) -> Result<Self, FormatError> {
         let file = File::open(path).map_err(FormatError::io("read", path))?;
         Self::parse(&mut BufReader::new(file)).map_err(|error| match error.kind() {
@@ -115,7 +120,8 @@ impl ImageHeader {
     /// # Errors
     /// [`ErrorKind::InvalidData`] or [`ErrorKind::UnexpectedEof`] for what is not an image.
     pub fn parse(input: &mut (impl BufRead + Seek)) -> IoResult<Self> {
-        let start = read::<12>(input).map_err(|_| broken("it is not a JPEG, PNG or WebP file"))?;
+        let mut start = Vec::with_capacity(12);
+        Read::by_ref(input).take(12).read_to_end(&mut start)?;
         let header = if start.starts_with(&[0xFF, 0xD8, 0xFF]) {
             input.seek(SeekFrom::Start(2))?;
             jpeg(input)?
@@ -124,13 +130,51 @@ impl ImageHeader {
             png(input)?
         } else if start.starts_with(b"RIFF") && start.ends_with(b"WEBP") {
             webp(input)?
+        } else if start.starts_with(b"BM") {
+            input.seek(SeekFrom::Start(14))?;
+            bmp(input)?
+        } else if start.starts_with(b"GIF8") && start.len() >= 10 {
+            let [w1, w2, h1, h2] = [start[6], start[7], start[8], start[9]];
+            let [width, height] = [[w1, w2], [h1, h2]].map(|side| u32::from(u16::from_le_bytes(side)));
+            Self { width, height, orientation: Orientation::Upright }
+        } else if start.starts_with(b"II\x2A\0") || start.starts_with(b"MM\0\x2A") {
+            tiff(input, start[0] == b'I')?
         } else {
-            return Err(broken("it is not a JPEG, PNG or WebP file"));
+            return Err(broken(&format!("it is {}", name_other(&start))));
         };
         if header.width == 0 || header.height == 0 {
             return Err(broken("its header says that it has no pixels"));
         }
         Ok(header)
+    }
+}
+
+/// What a file is whose first bytes are not those of an image that is read, with what to do.
+pub fn name_other(start: &[u8]) -> &'static str {
+    let brand = start.get(4..12).unwrap_or_default();
+    if let Some(brand) = brand.strip_prefix(b"ftyp") {
+        return match brand {
+            b"avif" | b"avis" => "an AVIF picture, which is not read; convert it to JPEG or PNG",
+            b"heic" | b"heix" | b"hevc" | b"heim" | b"heis" | b"mif1" | b"msf1" => {
+                "a HEIC picture of a phone, which is not read; convert it to JPEG or PNG"
+            }
+            _ => "a video, and not an image",
+        };
+    }
+    match start {
+        [] => "empty",
+        [b'v', b'e', b'r', b's', b'i', b'o', b'n', b' ', ..] => {
+            "a pointer of Git LFS, and not an image; fetch the file itself (git lfs pull)"
+        }
+        [b'<', ..] => "a web page or XML, and not an image; the download went wrong",
+        [0, 0, 0, 12, b'j', b'P', ..] => "a JPEG 2000 picture, which is not read; convert it to JPEG or PNG",
+        [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', ..] => {
+            "a JPEG XL picture, which is not read; convert it to JPEG or PNG"
+        }
+        [b'8', b'B', b'P', b'S', ..] => "a document of Photoshop, which is not read; export it as PNG",
+        [b'%', b'P', b'D', b'F', ..] => "a PDF document, and not an image",
+        [0, 5, 0x16, 7, ..] => "a file of macOS beside an image (AppleDouble), and not an image; remove it",
+        _ => "not a JPEG, PNG, WebP, BMP, TIFF or GIF file",
     }
 }
 
@@ -194,6 +238,41 @@ fn jpeg(input: &mut (impl BufRead + Seek)) -> IoResult<ImageHeader> {
         }
         input.seek(SeekFrom::Start(end))?;
     }
+}
+
+/// The header behind the file's own: 12 bytes of OS/2, or more of Windows, where a negative height is upside down.
+fn bmp(input: &mut impl Read) -> IoResult<ImageHeader> {
+    let length = u32::from_le_bytes(read(input)?);
+    let [width, height] = if length == 12 {
+        [read(input)?, read(input)?].map(|side| u32::from(u16::from_le_bytes(side)))
+    } else {
+        [read(input)?, read(input)?].map(|side| i32::from_le_bytes(side).unsigned_abs())
+    };
+    Ok(ImageHeader { width, height, orientation: Orientation::Upright })
+}
+
+/// The first directory of a TIFF file: width is tag 256, height 257, orientation 274.
+fn tiff(input: &mut (impl Read + Seek), little: bool) -> IoResult<ImageHeader> {
+    let u16_of = |bytes: [u8; 2]| if little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) };
+    let u32_of = |bytes: [u8; 4]| if little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) };
+    input.seek(SeekFrom::Start(4))?;
+    let directory = u32_of(read(input)?);
+    input.seek(SeekFrom::Start(directory.into()))?;
+    let (mut width, mut height, mut orientation) = (0, 0, Orientation::Upright);
+    for _ in 0..u16_of(read(input)?) {
+        let [t1, t2, k1, k2, _, _, _, _, a, b, c, d] = read(input)?;
+        let value = match u16_of([k1, k2]) {
+            3 => u32::from(u16_of([a, b])),
+            _ => u32_of([a, b, c, d]),
+        };
+        match u16_of([t1, t2]) {
+            256 => width = value,
+            257 => height = value,
+            274 => orientation = Orientation::of_code(value).unwrap_or(Orientation::Upright),
+            _ => {}
+        }
+    }
+    Ok(ImageHeader { width, height, orientation })
 }
 
 /// Chunks up to the first of pixels.

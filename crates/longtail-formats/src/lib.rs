@@ -10,6 +10,7 @@
 //! | [`open_images`] | Open Images' tables of boxes, labels and classes, and expansion by its hierarchy |
 //! | [`index`] | what was read from a large file, kept for the next opening |
 //! | [`image_files`], [`image_header`] | where the image files lie; their size and orientation |
+//! | [`remarks`] | what was left out or looked up while reading |
 //! | [`error`] | what can be wrong with a file, and where |
 //!
 //! ```
@@ -36,15 +37,18 @@ pub mod formats;
 pub mod image_files;
 pub mod image_header;
 pub mod index;
+mod json;
 pub mod open_images;
+pub mod remarks;
 
 pub use document::{Document, Extras, Losses, Members, RawJson};
 pub use error::FormatError;
 pub use formats::{
-    DataFormat, OpenImagesLabels, OpenImagesTables, PixelOrigin, Placement, ReadOptions, WriteOptions,
-    annotations_to_json, open_annotations, read_annotations, read_text, set_frequencies, to_lvis,
-    write_annotations,
+    BoxLayout, DataFormat, OpenImagesLabels, OpenImagesTables, PixelOrigin, Placement, ReadOptions,
+    WriteOptions, annotations_to_json, inspect_annotations, open_annotations, read_annotations, read_text,
+    set_frequencies, settle, to_lvis, write_annotations,
 };
 pub use image_files::ImageFiles;
 pub use image_header::{ImageHeader, Orientation};
-pub use index::{IndexPlace, IndexUse, read_indexed};
+pub use index::{IndexPlace, IndexUse, inspect_indexed, read_indexed};
+pub use remarks::{Remark, RemarkKind, Remarks};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use longtail_eval::ResultsFormat;
-use longtail_formats::{DataFormat, OpenImagesLabels, PixelOrigin};
+use longtail_formats::{BoxLayout, DataFormat, OpenImagesLabels, PixelOrigin};
 
 use crate::args::Format;
 
@@ -23,6 +23,9 @@ pub struct Reading {
     /// First pixel of VOC boxes, read and written: 1 as in the VOC devkit, 0 as many tools have it
     #[arg(long, value_name = "0|1", default_value = "1", value_parser = origin)]
     pub voc_origin: PixelOrigin,
+    /// What the four numbers of a box are, where the file has them otherwise than its format says
+    #[arg(long, default_value = "sizes", value_name = "sizes|corners|centres|swapped|relative")]
+    pub boxes: BoxLayout,
     /// Classes of Open Images boxes: plain (as given), expanded to the classes above, or only the leaf-most
     #[arg(long, default_value = "plain", value_name = "plain|expanded|leaf")]
     pub labels: OpenImagesLabels,

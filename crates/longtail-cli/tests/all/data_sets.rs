@@ -123,7 +123,7 @@ fn sets_are_split_merged_cut_and_filtered() {
     refuses(&["data", "stats", &at("yolo")], &["yolo", "several parts", "--part"]);
     refuses(&["data", "split", &set, &at("parts")], &["train.json", "exists already"]);
     refuses(&["data", "split", &set, &at("other"), "--shares", "a=0.5,b=0.6"], &["sum to 1"]);
-    refuses(&["data", "split", &set, &at("other"), "--group-by", "("], &["no regular expression"]);
+    refuses(&["data", "split", &set, &at("other"), "--group-by", "("], &["not a regular expression"]);
     let (report, _) =
         succeed(&["data", "merge", &train, &val, "--out", &at("whole.json"), "--format", "json"]);
     let report: Value = serde_json::from_str(&report).unwrap();

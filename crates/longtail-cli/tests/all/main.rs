@@ -5,6 +5,7 @@ mod common;
 
 mod architecture;
 mod bank;
+mod cases;
 mod circles;
 mod commands;
 mod data_sets;

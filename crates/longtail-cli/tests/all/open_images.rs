@@ -139,7 +139,10 @@ fn mistakes_with_open_images_are_named() {
     fails(&with(&["--hierarchy", "tree.json", "--expand"]), &["boxes.csv is expanded already", "leave out"]);
     fs::write(folder.path().join("tree.json"), ANIMALS.replace("dog", "cow")).unwrap();
     fs::write(folder.path().join("boxes.csv"), BOXES).unwrap();
-    fails(&with(&["--hierarchy", "tree.json", "--expand"]), &["cannot expand boxes.csv", "`/m/dog` is no"]);
+    fails(
+        &with(&["--hierarchy", "tree.json", "--expand"]),
+        &["cannot expand boxes.csv", "`/m/dog` is not a class"],
+    );
     fails(
         &[
             "eval",

@@ -1,5 +1,6 @@
 //! Kinds of findings: how bad each is, what it means, and whether [`fix`](mod@crate::fix) sees to it.
 
+use longtail_formats::RemarkKind;
 use serde::Serialize;
 
 /// How bad a finding is.
@@ -19,6 +20,7 @@ pub enum Severity {
 #[serde(rename_all = "kebab-case")]
 #[expect(missing_docs, reason = "`message` says what each is")]
 pub enum Kind {
+    EntryUnreadable,
     NoImages,
     NoCategories,
     ImageIdRepeated,
@@ -39,6 +41,17 @@ pub enum Kind {
     BoxOutside,
     BoxReachesOut,
     BoxTwice,
+    CornersForSizes,
+    CentresForCorners,
+    AxesExchanged,
+    SharesForPixels,
+    LabelWithoutImage,
+    PictureNotRead,
+    FurtherBox,
+    FilenameOfAnother,
+    FoundElsewhere,
+    SizeMeasured,
+    SystemFile,
     ImageWithoutBoxes,
     FederatedFieldsMissing,
     AbsentButAnnotated,
@@ -64,6 +77,27 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of a remark of a reader; none for what a check says in its own words.
+    pub fn of_remark(remark: RemarkKind) -> Option<Self> {
+        Some(match remark {
+            RemarkKind::Unreadable => Self::EntryUnreadable,
+            RemarkKind::LabelWithoutImage => Self::LabelWithoutImage,
+            RemarkKind::PictureNotRead => Self::PictureNotRead,
+            RemarkKind::FurtherBox => Self::FurtherBox,
+            RemarkKind::FilenameOfAnother => Self::FilenameOfAnother,
+            RemarkKind::FoundElsewhere => Self::FoundElsewhere,
+            RemarkKind::SizeMeasured => Self::SizeMeasured,
+            RemarkKind::SystemFile => Self::SystemFile,
+            RemarkKind::SizeUnknown => return None,
+        })
+    }
+
+    /// Whether it says that the boxes of the whole set are in another layout.
+    pub fn is_misreading(self) -> bool {
+        use Kind::*;
+        matches!(self, CornersForSizes | CentresForCorners | AxesExchanged | SharesForPixels)
+    }
+
     /// How bad it is.
     pub fn severity(self) -> Severity {
         self.describe().0
@@ -99,6 +133,24 @@ impl Kind {
         use Kind::*;
         use Severity::{Error, Note, Warning};
         match self {
+            EntryUnreadable => (Error, RemarkKind::Unreadable.message()),
+            CornersForSizes => (
+                Error,
+                "boxes of the whole set whose last two numbers are the lower right corner, not the size",
+            ),
+            CentresForCorners => (
+                Error,
+                "boxes of the whole set whose first two numbers are the centre, not the upper left corner",
+            ),
+            AxesExchanged => (Error, "boxes of the whole set whose x and y are exchanged"),
+            SharesForPixels => (Error, "boxes of the whole set that are shares of the image, not pixels"),
+            LabelWithoutImage => (Warning, RemarkKind::LabelWithoutImage.message()),
+            PictureNotRead => (Warning, RemarkKind::PictureNotRead.message()),
+            FurtherBox => (Warning, RemarkKind::FurtherBox.message()),
+            FilenameOfAnother => (Warning, RemarkKind::FilenameOfAnother.message()),
+            FoundElsewhere => (Note, RemarkKind::FoundElsewhere.message()),
+            SizeMeasured => (Note, RemarkKind::SizeMeasured.message()),
+            SystemFile => (Note, RemarkKind::SystemFile.message()),
             NoImages => (Error, "no images: there is nothing to train on or to evaluate"),
             NoCategories => (Error, "no categories: there is nothing to detect"),
             ImageIdRepeated => (Error, "image ids repeated"),
@@ -130,9 +182,10 @@ impl Kind {
             ),
             AbsentButAnnotated => (Warning, "categories verified absent but annotated"),
             AbsentAndNotExhaustive => (Warning, "categories verified absent and not exhaustively annotated"),
-            ListNamesUnknownCategory => {
-                (Warning, "neg_category_ids or not_exhaustive_category_ids that are no category of the file")
-            }
+            ListNamesUnknownCategory => (
+                Warning,
+                "neg_category_ids or not_exhaustive_category_ids that are not categories of the file",
+            ),
             ListRepeatsCategory => {
                 (Note, "neg_category_ids or not_exhaustive_category_ids that repeat a category")
             }

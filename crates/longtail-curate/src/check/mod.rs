@@ -9,6 +9,7 @@ mod files;
 mod kind;
 mod names;
 mod records;
+mod systematic;
 
 use std::collections::BTreeMap;
 
@@ -16,9 +17,11 @@ use serde::Serialize;
 
 pub use kind::{Kind, Severity};
 pub(crate) use records::{box_kind, identity};
+pub(crate) use systematic::misreading;
 
 use longtail_annotations::AnnotationSet;
 use longtail_data::ImageFolder;
+use longtail_formats::Remarks;
 
 /// Examples kept of each kind of finding.
 const EXAMPLES: usize = 5;
@@ -43,6 +46,8 @@ pub struct Finding {
 /// What to look at besides the annotation file.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CheckOptions<'a> {
+    /// What the reader of the set left out or looked up.
+    pub remarks: Option<&'a Remarks>,
     /// The images: each is decoded, measured and compared with the others.
     pub images: Option<&'a ImageFolder>,
     /// Another file of the same classes, usually the validation set of a training set.
@@ -87,6 +92,15 @@ impl Findings {
     }
 }
 
+impl Findings {
+    /// Adds what a reader counted.
+    fn add_many(&mut self, kind: Kind, count: usize, examples: &[String]) {
+        let (severity, message, fixable) = (kind.severity(), kind.message(), kind.fixable());
+        let examples = examples.to_vec();
+        self.0.push(Finding { kind, severity, message, count, fixable, examples });
+    }
+}
+
 /// Looks at everything.
 pub fn check(set: &AnnotationSet, options: &CheckOptions<'_>, progress: &(dyn Fn() + Sync)) -> Checked {
     let mut findings = Findings::default();
@@ -96,9 +110,18 @@ pub fn check(set: &AnnotationSet, options: &CheckOptions<'_>, progress: &(dyn Fn
     if set.categories.is_empty() {
         findings.add(Kind::NoCategories, || set.label());
     }
+    for remark in options.remarks.into_iter().flat_map(Remarks::iter) {
+        if let Some(kind) = Kind::of_remark(remark.kind) {
+            findings.add_many(kind, remark.count, &remark.examples);
+        }
+    }
     let by_id = records::check_images(set, &mut findings);
     names::check_categories(set, &mut findings);
-    records::check_annotations(set, &by_id, &mut findings);
+    let misread = misreading(set);
+    if let Some(misread) = &misread {
+        findings.add(misread.kind(), || misread.describe(set));
+    }
+    records::check_annotations(set, &by_id, misread.is_some(), &mut findings);
     records::check_federated(set, &mut findings);
     let mut sizes = BTreeMap::new();
     let looks = options.images.map(|folder| {

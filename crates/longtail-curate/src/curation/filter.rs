@@ -51,7 +51,7 @@ pub struct FilterReport {
 /// there.
 ///
 /// # Errors
-/// If a class is not known, or a bound is no number above 0.
+/// If a class is not known, or a bound is not a number above 0.
 pub fn filter(document: &Document, filter: &Filter) -> Result<(Document, FilterReport), CurateError> {
     let bounds = [
         ("min-side", filter.min_side),

@@ -54,11 +54,11 @@ impl Groups {
     /// Images whose names match alike: by the first group in parentheses of the pattern, or the whole match.
     ///
     /// # Errors
-    /// If the pattern is no regular expression, or matches no image.
+    /// If the pattern is not a regular expression, or matches no image.
     pub fn by_pattern(document: &Document, pattern: &str) -> Result<Self, CurateError> {
         let fail = |reason: String| CurateError::Setting { field: "group-by", reason };
         let pattern =
-            Regex::new(pattern).map_err(|error| fail(format!("is no regular expression: {error}")))?;
+            Regex::new(pattern).map_err(|error| fail(format!("is not a regular expression: {error}")))?;
         let key = |name: &str| {
             let captures = pattern.captures(name)?;
             captures.get(1).or_else(|| captures.get(0)).map(|found| found.as_str().to_owned())
@@ -130,7 +130,7 @@ impl Groups {
         for row in rows.records() {
             let row = row.map_err(|error| {
                 let line = error.position().map_or(1, csv::Position::line);
-                at(line, format!("it is no CSV: {error}"))
+                at(line, format!("it is not CSV: {error}"))
             })?;
             let cell = |column: usize| row.get(column).unwrap_or_default().to_owned();
             if !cell(group).is_empty() {

@@ -47,7 +47,7 @@ fn named_classes(set: &AnnotationSet, names: &[String]) -> Result<FxHashSet<i64>
         .map(|name| {
             ids.get(&**name).copied().ok_or_else(|| CurateError::Setting {
                 field: "classes",
-                reason: format!("names `{name}`, which is no class of {}", set.label()),
+                reason: format!("names `{name}`, which is not a class of {}", set.label()),
             })
         })
         .collect()

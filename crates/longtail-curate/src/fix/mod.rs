@@ -17,7 +17,10 @@ use std::{
 use longtail_files::{temporary_path, write_file_with};
 use serde::Serialize;
 
-use crate::{check::Kind, error::CurateError};
+use crate::{
+    check::{Kind, misreading},
+    error::CurateError,
+};
 use longtail_formats::read_annotations;
 use plan::Plan;
 use text::{Entries, Span, with_members};
@@ -52,6 +55,10 @@ pub fn fix(
         return Err(refuse("the repaired file must have another name than the one it is made from"));
     }
     let set = read_annotations(source)?;
+    // Clipped or left out, boxes of another layout would look right and be wrong.
+    if let Some(misread) = misreading(&set) {
+        return Err(refuse(&format!("its boxes are in another layout: {}", misread.describe(&set))));
+    }
     let file = File::open(source).map_err(CurateError::io("read", source))?;
     // SAFETY: the map is read-only and dropped here; a file that shrinks meanwhile is the caller's to avoid.
     let bytes = unsafe { memmap2::Mmap::map(&file) }.map_err(CurateError::io("read", source))?;

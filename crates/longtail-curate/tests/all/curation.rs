@@ -140,7 +140,7 @@ fn frames_of_a_video_stay_together() {
     };
     assert!(videos(&parts[0]).is_disjoint(&videos(&parts[1])));
     assert!((parts[1].set.images.len() as i64 - 80).abs() <= 8, "{}", parts[1].set.images.len());
-    assert!(Groups::by_pattern(&whole, "(").unwrap_err().to_string().contains("no regular expression"));
+    assert!(Groups::by_pattern(&whole, "(").unwrap_err().to_string().contains("not a regular expression"));
     assert!(Groups::by_pattern(&whole, "^x").unwrap_err().to_string().contains("matches no file name"));
     assert!(Groups::by_field(&whole, "video_id").unwrap_err().to_string().contains("which no image has"));
     let folder = tempfile::tempdir().unwrap();

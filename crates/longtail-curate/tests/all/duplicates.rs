@@ -223,6 +223,7 @@ fn pictures_in_both_splits_are_found() {
         (set(train_images, &[(1, [1.0, 1.0, 5.0, 5.0])]), set(val_images, &[(1, [1.0, 1.0, 5.0, 5.0])]));
     let (mine_folder, other_folder) = (ImageFolder::new(&train), ImageFolder::new(&val));
     let options = CheckOptions {
+        remarks: None,
         images: Some(&mine_folder),
         against: Some(&other),
         against_images: Some(&other_folder),

@@ -1,5 +1,6 @@
 //! Checks, repairs and curation of data sets.
 
+mod cases;
 mod checks;
 mod curation;
 mod duplicates;

@@ -2,6 +2,7 @@
 //!
 //! | module | format |
 //! | --- | --- |
+//! | `box_layout` | what the four numbers of a box are |
 //! | `coco` | COCO, LVIS v0.5 and LVIS v1 JSON |
 //! | `yolo` | `data.yaml` with folders of labels |
 //! | `voc` | Pascal VOC XML |
@@ -9,11 +10,14 @@
 //! | `csv` | a plain table |
 //! | `parts` | train, val, test of a data set |
 //! | `image_files`, `text` | files below a folder, image sizes; encodings and numbers |
+//! | `foreign` | what files of other tools are |
 //! | `losses`, `place` | what a target cannot hold; image files put into folders |
 
+mod box_layout;
 mod coco;
 mod csv;
 mod detect;
+pub(crate) mod foreign;
 mod image_files;
 mod losses;
 mod open_images;
@@ -29,21 +33,30 @@ use std::{
     str::FromStr,
 };
 
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 #[doc(hidden)]
-pub use self::coco::blocks_agree_with_serde;
+pub use self::coco::blocks_agree_with_one_by_one;
 pub use self::{
+    box_layout::BoxLayout,
     coco::{annotations_to_json, read_annotations, set_frequencies, to_lvis, write_annotations},
     open_images::OpenImagesTables,
     place::Placement,
     text::read_text,
 };
+pub(crate) use self::{
+    coco::inspect_coco,
+    image_files::{is_image, is_system_file},
+    open_images::is_predictions_table,
+};
 use crate::{
     document::{Document, Losses},
     error::FormatError,
-    index::{IndexPlace, read_indexed},
+    image_files::ImageFiles,
+    index::{IndexPlace, inspect_indexed},
+    remarks::{RemarkKind, Remarks},
 };
 use longtail_annotations::{AnnotationSet, Layout};
 
@@ -119,7 +132,7 @@ impl FromStr for DataFormat {
     fn from_str(text: &str) -> Result<Self, String> {
         let names = || Self::ALL.map(Self::name).join(", ");
         let found = Self::ALL.into_iter().find(|format| format.name() == text);
-        found.ok_or_else(|| format!("`{text}` is no format; choose one of {}", names()))
+        found.ok_or_else(|| format!("`{text}` is not a format; choose one of {}", names()))
     }
 }
 
@@ -165,7 +178,7 @@ impl FromStr for OpenImagesLabels {
             "plain" => Ok(Self::Plain),
             "expanded" => Ok(Self::Expanded),
             "leaf" => Ok(Self::Leaf),
-            _ => Err(format!("`{text}` is no choice of labels; choose plain, expanded or leaf")),
+            _ => Err(format!("`{text}` is not a choice of labels; choose plain, expanded or leaf")),
         }
     }
 }
@@ -183,6 +196,8 @@ pub struct ReadOptions {
     pub voc_origin: PixelOrigin,
     /// Classes of Open Images' boxes.
     pub labels: OpenImagesLabels,
+    /// What the numbers of a box are, where the file has them otherwise than its format says.
+    pub boxes: BoxLayout,
     /// Where the index of a large COCO or LVIS file is kept; nowhere unless told otherwise.
     pub index: IndexPlace,
 }
@@ -209,13 +224,87 @@ impl Default for WriteOptions {
 /// # Errors
 /// If the format is not known, a part has to be chosen, or a file cannot be read; with file and line.
 pub fn open_annotations(path: &Path, options: &ReadOptions) -> Result<AnnotationSet, FormatError> {
-    match options.format.map_or_else(|| DataFormat::detect(path), Ok)? {
-        DataFormat::Coco | DataFormat::Lvis => Ok(read_indexed(path, &options.index)?.0),
-        DataFormat::Yolo => Ok(yolo::read(path, options, false)?.set),
-        DataFormat::Voc => Ok(voc::read(path, options, false)?.set),
-        DataFormat::OpenImages => Ok(open_images::read(path, options, false)?.set),
-        DataFormat::Csv => Ok(csv::read(path, options, false)?.set),
+    let (set, remarks) = inspect_annotations(path, options)?;
+    remarks.refuse_unreadable(path)?;
+    Ok(set)
+}
+
+/// As [`open_annotations`], with everything that was left out or looked up; what cannot be read is among it, so that all
+/// of it is seen at once.
+///
+/// # Errors
+/// If the format is not known, a part has to be chosen, or the data set as a whole cannot be read.
+pub fn inspect_annotations(
+    path: &Path,
+    options: &ReadOptions,
+) -> Result<(AnnotationSet, Remarks), FormatError> {
+    let (document, remarks) = match options.format.map_or_else(|| DataFormat::detect(path), Ok)? {
+        DataFormat::Coco | DataFormat::Lvis => {
+            let (mut set, _, mut remarks) = inspect_indexed(path, &options.index)?;
+            settle(&mut set, options.images.as_deref(), &mut remarks);
+            options.boxes.apply(&mut set);
+            return Ok((set, remarks));
+        }
+        format => read_other(format, path, options, false)?,
+    };
+    Ok((document.set, remarks))
+}
+
+fn read_other(
+    format: DataFormat,
+    path: &Path,
+    options: &ReadOptions,
+    extras: bool,
+) -> Result<(Document, Remarks), FormatError> {
+    let (mut document, mut remarks) = match format {
+        DataFormat::Coco | DataFormat::Lvis => coco::read_document(path)?,
+        DataFormat::Yolo => yolo::read(path, options, extras)?,
+        DataFormat::Voc => voc::read(path, options, extras)?,
+        DataFormat::OpenImages => (open_images::read(path, options, extras)?, Remarks::default()),
+        DataFormat::Csv => csv::read(path, options, extras)?,
+    };
+    settle(&mut document.set, options.images.as_deref(), &mut remarks);
+    options.boxes.apply(&mut document.set);
+    Ok((document, remarks))
+}
+
+/// Gives images the names under which they lie in their folder, and those without a size the size of their file.
+pub fn settle(set: &mut AnnotationSet, images: Option<&Path>, remarks: &mut Remarks) {
+    let files = images.map(ImageFiles::new);
+    let found: Vec<Option<Settled>> = set
+        .images
+        .par_iter()
+        .map(|image| {
+            let files = files.as_ref()?;
+            let (path, says_so) = files.locate(&image.file_name).ok()?;
+            let unknown = image.width == 0 || image.height == 0;
+            let size = unknown.then(|| image_files::image_size(&path).ok()).flatten();
+            // A name under which whatever reads pictures finds them stays as the file has it.
+            let name = if says_so { None } else { files.name_of(&path) };
+            Some(Settled { name, size })
+        })
+        .collect();
+    for (image, found) in set.images.iter_mut().zip(found) {
+        if let Some(Settled { name, size }) = found {
+            if let Some(name) = name {
+                remarks.add(RemarkKind::FoundElsewhere, || format!("{} is {name}", image.file_name));
+                image.file_name = name;
+            }
+            if let Some(size) = size {
+                [image.width, image.height] = size;
+                remarks.add(RemarkKind::SizeMeasured, || format!("image {}: {size:?}", image.id));
+            }
+        }
+        if image.width == 0 || image.height == 0 {
+            remarks.add(RemarkKind::SizeUnknown, || format!("image {}: {:?}", image.id, image.file_name));
+        }
     }
+}
+
+/// What the folder of images says of one.
+struct Settled {
+    name: Option<String>,
+    size: Option<[u32; 2]>,
 }
 
 impl Document {
@@ -224,13 +313,18 @@ impl Document {
     /// # Errors
     /// As [`open_annotations`].
     pub fn open(path: &Path, options: &ReadOptions) -> Result<Self, FormatError> {
-        match options.format.map_or_else(|| DataFormat::detect(path), Ok)? {
-            DataFormat::Coco | DataFormat::Lvis => coco::read_document(path),
-            DataFormat::Yolo => yolo::read(path, options, true),
-            DataFormat::Voc => voc::read(path, options, true),
-            DataFormat::OpenImages => open_images::read(path, options, true),
-            DataFormat::Csv => csv::read(path, options, true),
-        }
+        let (document, remarks) = Self::inspect(path, options)?;
+        remarks.refuse_unreadable(path)?;
+        Ok(document)
+    }
+
+    /// As [`Self::open`], with everything that was left out or looked up, as [`inspect_annotations`] has it.
+    ///
+    /// # Errors
+    /// As [`inspect_annotations`].
+    pub fn inspect(path: &Path, options: &ReadOptions) -> Result<(Self, Remarks), FormatError> {
+        let format = options.format.map_or_else(|| DataFormat::detect(path), Ok)?;
+        read_other(format, path, options, true)
     }
 
     /// Writes a data set, whole or not at all, and tells what the format could not hold.

@@ -19,7 +19,7 @@ use std::{
 use longtail_files::write_file_with;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64, xxh3_128};
 
-use crate::{error::FormatError, formats::read_annotations};
+use crate::{error::FormatError, formats::inspect_coco, remarks::Remarks};
 use longtail_annotations::AnnotationSet;
 
 /// Files below this size open fast without one.
@@ -156,53 +156,67 @@ fn samples(mut file: &File, bytes: u64) -> io::Result<u64> {
     Ok(hash.digest())
 }
 
-/// Reads a COCO or LVIS annotation file as [`read_annotations`] does, or what its index keeps of it. A large file that has
+/// Reads a COCO or LVIS annotation file as [`read_annotations`](crate::read_annotations) does, or what its index keeps of it. A large file that has
 /// no valid index gets one; that it cannot be written is no error.
 ///
 /// # Errors
-/// As [`read_annotations`].
+/// As [`read_annotations`](crate::read_annotations).
 pub fn read_indexed(path: &Path, place: &IndexPlace) -> Result<(AnnotationSet, IndexUse), FormatError> {
-    read_indexed_from(path, place, LEAST_BYTES)
+    let (set, used, remarks) = inspect_indexed(path, place)?;
+    remarks.refuse_unreadable(path)?;
+    Ok((set, used))
 }
 
-fn read_indexed_from(
+/// As [`read_indexed`], but entries without a meaning are remarked and left out; such a file gets no index.
+///
+/// # Errors
+/// If the file as a whole cannot be read.
+pub fn inspect_indexed(
+    path: &Path,
+    place: &IndexPlace,
+) -> Result<(AnnotationSet, IndexUse, Remarks), FormatError> {
+    inspect_indexed_from(path, place, LEAST_BYTES)
+}
+
+fn inspect_indexed_from(
     path: &Path,
     place: &IndexPlace,
     least_bytes: u64,
-) -> Result<(AnnotationSet, IndexUse), FormatError> {
+) -> Result<(AnnotationSet, IndexUse, Remarks), FormatError> {
     let file = File::open(path).map_err(FormatError::io("read", path))?;
     let before = file.metadata().map_err(FormatError::io("read", path))?;
     let candidates = place.candidates(path);
     if before.len() < least_bytes || candidates.is_empty() {
-        return Ok((read_annotations(path)?, IndexUse::None));
+        let (set, remarks) = inspect_coco(path)?;
+        return Ok((set, IndexUse::None, remarks));
     }
     for candidate in &candidates {
         let Ok(bytes) = fs::read(&candidate.path) else { continue };
         let key = Key::of(&file, &before, candidate.owner.clone()).map_err(FormatError::io("read", path))?;
         if let Some(mut set) = decode(&bytes, &key) {
             set.path = Some(path.to_owned());
-            return Ok((set, IndexUse::Read(candidate.path.clone())));
+            return Ok((set, IndexUse::Read(candidate.path.clone()), Remarks::default()));
         }
     }
-    let set = read_annotations(path)?;
+    let (set, remarks) = inspect_coco(path)?;
     let unchanged = fs::metadata(path).and_then(|after| Ok((after.len(), modified(&after)?))).ok()
         == modified(&before).ok().map(|time| (before.len(), time));
     let settled = before
         .modified()
         .is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|age| age > SETTLED));
-    if !(unchanged && settled) {
-        return Ok((set, IndexUse::None));
+    if !(unchanged && settled && remarks.is_empty()) {
+        return Ok((set, IndexUse::None, remarks));
     }
     let mut reasons = Vec::new();
     for candidate in candidates {
         let written = Key::of(&file, &before, candidate.owner.clone())
             .and_then(|key| write(&candidate, &encode(&set, &key), &before));
         match written {
-            Ok(()) => return Ok((set, IndexUse::Written(candidate.path))),
+            Ok(()) => return Ok((set, IndexUse::Written(candidate.path), remarks)),
             Err(error) => reasons.push(format!("{}: {error}", candidate.path.display())),
         }
     }
-    Ok((set, IndexUse::Failed(reasons.join("; "))))
+    Ok((set, IndexUse::Failed(reasons.join("; ")), remarks))
 }
 
 /// Writes an index whole, or not at all; it may be read by those who may read the annotation file.

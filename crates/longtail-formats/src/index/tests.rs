@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::read_annotations;
 use longtail_annotations::{Annotation, Category, FrequencyGroup, ImageRecord, Layout};
 
 const TEXT: &str = r#"{"images": [{"id": 7, "width": 20, "height": 10, "file_name": "ü.jpg", "neg_category_ids": [3, -9]},
@@ -8,6 +9,12 @@ const TEXT: &str = r#"{"images": [{"id": 7, "width": 20, "height": 10, "file_nam
     "annotations": [{"id": 1, "image_id": 7, "category_id": 9, "bbox": [1, 2.5, 3, 4.1], "area": 5.25},
     {"id": 2, "image_id": 8, "category_id": 3, "bbox": [1, -0.0, 3, 4.1], "iscrowd": 1, "ignore": true}],
     "categories": [{"id": 9, "name": "cow", "frequency": "f"}, {"id": 3, "name": "bib"}]}"#;
+
+/// A set of which everything was read.
+fn whole((set, used, remarks): (AnnotationSet, IndexUse, Remarks)) -> (AnnotationSet, IndexUse) {
+    assert!(remarks.is_empty());
+    (set, used)
+}
 
 struct Folder {
     folder: tempfile::TempDir,
@@ -39,7 +46,7 @@ impl Folder {
     }
 
     fn open(&self) -> (AnnotationSet, IndexUse) {
-        read_indexed_from(&self.file, &self.place, 1).unwrap()
+        whole(inspect_indexed_from(&self.file, &self.place, 1).unwrap())
     }
 
     fn index(&self) -> PathBuf {
@@ -118,14 +125,14 @@ fn small_and_fresh_files_get_none() {
     now.set_modified(SystemTime::now()).unwrap();
     assert_eq!(folder.open().1, IndexUse::None);
     assert!(!folder.index().exists());
-    let off = read_indexed_from(&folder.file, &IndexPlace::Nowhere, 1).unwrap();
+    let off = whole(inspect_indexed_from(&folder.file, &IndexPlace::Nowhere, 1).unwrap());
     assert_eq!(off.1, IndexUse::None);
 }
 
 #[test]
 fn beside_the_file_its_name_is_enough() {
     let folder = Folder::new();
-    let open = |file: &Path| read_indexed_from(file, &IndexPlace::Beside, 1).unwrap().1;
+    let open = |file: &Path| inspect_indexed_from(file, &IndexPlace::Beside, 1).unwrap().1;
     let index = fs::canonicalize(folder.folder.path()).unwrap().join(".set.json.longtail-index");
     assert_eq!(open(&folder.file), IndexUse::Written(index.clone()));
     let moved = tempfile::tempdir().unwrap();
@@ -140,7 +147,7 @@ fn beside_the_file_its_name_is_enough() {
 fn an_index_that_cannot_be_written_is_no_error() {
     let folder = Folder::new();
     let blocked = IndexPlace::Folder(folder.file.join("under a file"));
-    let (set, used) = read_indexed_from(&folder.file, &blocked, 1).unwrap();
+    let (set, used) = whole(inspect_indexed_from(&folder.file, &blocked, 1).unwrap());
     assert_eq!(set.images.len(), 2);
     assert!(matches!(&used, IndexUse::Failed(reason) if reason.contains("under a file")), "{used:?}");
 }

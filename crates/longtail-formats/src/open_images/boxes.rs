@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::table::{Names, Table, write_rows};
-use crate::error::FormatError;
+use crate::{error::FormatError, formats::is_predictions_table};
 use longtail_annotations::ImageRecord;
 
 /// A row of a boxes file.
@@ -80,6 +80,9 @@ const FLAGS: [&str; 5] = ["IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction
 /// has file and line.
 pub fn read_boxes(path: &Path) -> Result<Vec<OpenImagesBox>, FormatError> {
     let mut table = Table::open(path, true)?;
+    if let (Some(_), Some(reason)) = (table.optional("Score"), is_predictions_table(path)) {
+        return Err(FormatError::unrecognised(path, reason));
+    }
     let (image, label) = (table.column("ImageID")?, table.column("LabelName")?);
     let corners =
         [table.column("XMin")?, table.column("XMax")?, table.column("YMin")?, table.column("YMax")?];

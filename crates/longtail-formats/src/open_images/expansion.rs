@@ -107,7 +107,7 @@ fn copies<'a>(hierarchy: &'a Hierarchy, label: &str, confidence: f64) -> Option<
     }
 }
 
-const UNKNOWN: &str = "is no class of the hierarchy; is it the tree of the same release?";
+const UNKNOWN: &str = "is not a class of the hierarchy; is it the tree of the same release?";
 const MACHINE: &str = "expected 1 for present or 0 for absent; labels of machines cannot be expanded";
 
 fn unknown(what: &str, index: usize, label: &str) -> FormatError {

@@ -25,7 +25,7 @@ pub struct HierarchyNode {
 
 /// Ancestors and descendants of every class.
 ///
-/// The root, which stands for everything, is no class. A class that occurs at several places has the union of what is above
+/// The root, which stands for everything, is not a class. A class that occurs at several places has the union of what is above
 /// and below it there. `Part` gives no ancestors: a wheel is no bicycle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hierarchy {

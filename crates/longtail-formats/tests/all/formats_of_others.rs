@@ -148,18 +148,22 @@ fn voc_files_are_read_and_missing_sizes_measured() {
 #[test]
 fn voc_files_from_strangers_are_refused() {
     for (xml, parts) in [
-        (VOC.replace("FILE", "../../etc/passwd"), &["a.xml", "leaves the image folder"][..]),
-        (VOC.replace("FILE", "C:\\a.png"), &["a.xml", "absolute"]),
-        (VOC.replace("FILE", "b.png"), &["<size>", "no image"]),
         (
             format!("<!DOCTYPE a [<!ENTITY x \"y\">]>{}", VOC.trim_start_matches('\u{feff}')),
-            &["a.xml, line 1", "entities"],
+            &["a.xml, line 1", "entities"][..],
         ),
         (VOC.replace("FILE", "&x;"), &["a.xml, line 2", "entities"]),
         (VOC.replace("<xmin>1", "<xmin>1,5"), &["a.xml, line 3", "decimal comma"]),
     ] {
         refused(voc(&xml).path(), parts);
     }
+    // The file's own name decides where there is such a picture, whatever a stranger wrote.
+    for name in ["../../etc/passwd", "C:\\a.png", "b.png"] {
+        assert_eq!(open(voc(&VOC.replace("FILE", name)).path()).unwrap().images[0].file_name, "a.png");
+    }
+    let folder = voc(&VOC.replace("FILE", "../../etc/passwd"));
+    fs::remove_file(folder.path().join("JPEGImages/a.png")).unwrap();
+    refused(folder.path(), &["a.xml", "leaves the image folder"]);
 }
 
 /// Found by fuzzing: what lists and XML files could not be named by.
@@ -171,6 +175,7 @@ fn names_that_a_voc_list_would_read_otherwise_are_not_written() {
         let folder = voc(&format!(
             "<annotation><filename>{name}</filename><size><width>9</width><height>9</height></size></annotation>"
         ));
+        fs::remove_file(folder.path().join("JPEGImages/a.png")).unwrap();
         let document = Document::open(folder.path(), &ReadOptions::default()).unwrap();
         let out = folder.path().join("out");
         let error = document.write(&out, DataFormat::Voc, &WriteOptions::default()).unwrap_err().to_string();
@@ -218,13 +223,11 @@ fn wrong_tables_are_named_by_line() {
         (format!("{head}\na.png,100,50,cow,1,2,3,\n"), &["line 2", "`ymax` is missing"]),
         (format!("{head}\na.png,100,50,cow,1,2,3,nan\n"), &["line 2", "finite"]),
         (format!("{head}\n../a.png,100,50,cow,1,2,3,4\n"), &["line 2", "leaves the image folder"]),
-        (format!("{head}\n/etc/a.png,100,50,cow,1,2,3,4\n"), &["line 2", "absolute"]),
         (
             format!("{head}\na.png,100,50,cow,1,2,3,4\na.png,90,50,cow,1,2,3,4\n"),
             &["line 3", "`width` 90 here and 100"],
         ),
         (format!("{head}\na.png,100,-5,cow,1,2,3,4\n"), &["line 2", "-5"]),
-        (format!("{head}\nb.png,,,cow,1,2,3,4\n"), &["b.png", "--images"]),
         (format!("{head}\na.png,100,50,,1,2,3,4\n"), &["line 2", "no `class`"]),
     ] {
         let (_folder, path) = table(&text);

@@ -101,6 +101,18 @@ fn lossy_webp_has_the_size_of_its_frame() {
 }
 
 #[test]
+fn bmp_tiff_and_gif_have_the_size_that_their_decoder_gives() {
+    for format in [ImageFormat::Bmp, ImageFormat::Tiff, ImageFormat::Gif] {
+        let mut bytes = Cursor::new(Vec::new());
+        RgbImage::new(37, 11).write_to(&mut bytes, format).unwrap();
+        let bytes = bytes.into_inner();
+        assert_eq!(decoded(&bytes).0, [37, 11]);
+        let header = ImageHeader::parse(&mut Cursor::new(&bytes)).unwrap();
+        assert_eq!(header.upright_size(), [37, 11], "{format:?}");
+    }
+}
+
+#[test]
 fn what_is_not_an_image_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.png");
@@ -110,8 +122,10 @@ fn what_is_not_an_image_is_refused() {
     without_pixels[16..20].fill(0);
     let zeros = [0; 18];
     for (bytes, reason) in [
-        (&b"text"[..], "not a JPEG, PNG or WebP"),
-        (&zeros, "not a JPEG, PNG or WebP"),
+        (&b"text"[..], "not a JPEG, PNG, WebP, BMP, TIFF or GIF file"),
+        (&b""[..], "it is empty"),
+        (&b"<html>"[..], "it is a web page"),
+        (&zeros, "not a JPEG, PNG, WebP, BMP, TIFF or GIF file"),
         (&whole[..20], "cut short"),
         (&jpeg[..20], "cut short"),
         (&without_pixels, "no pixels"),

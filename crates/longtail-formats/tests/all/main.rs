@@ -1,5 +1,6 @@
 //! Annotation files of every format.
 
+mod cases;
 mod formats;
 mod formats_of_others;
 mod headers;

@@ -246,7 +246,7 @@ fn files_expand_as_the_challenges_own_tool_does() {
 fn what_cannot_be_expanded_leaves_no_file() {
     let tree = tree(TREE).unwrap();
     for (text, parts) in [
-        (BOXES.replace(",d,", ",a,"), ["line 3", "`LabelName` is `a`", "no class of the hierarchy"]),
+        (BOXES.replace(",d,", ",a,"), ["line 3", "`LabelName` is `a`", "not a class of the hierarchy"]),
         (LABELS.replace(",d,1", ",d,0.7"), ["line 4", "`Confidence` is 0.7", "machines"]),
         ("ImageID,LabelName\n1,b\n".into(), ["line 1", "column `Confidence`", "missing"]),
     ] {
@@ -256,7 +256,7 @@ fn what_cannot_be_expanded_leaves_no_file() {
     }
     let row = ImageLabel { image_id: "1".into(), label: "x".into(), source: None, confidence: 1.0 };
     let error = expand_image_labels(&tree, std::slice::from_ref(&row));
-    says(error, &["image label 0 (counted from 0)", "`x` is no class"]);
+    says(error, &["image label 0 (counted from 0)", "`x` is not a class"]);
     let error = expand_image_labels(&tree, &[ImageLabel { label: "b".into(), confidence: 0.5, ..row }]);
     says(error, &["confidence 0.5"]);
 }

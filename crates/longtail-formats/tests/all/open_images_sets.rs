@@ -67,7 +67,7 @@ fn tables_become_a_federated_set() {
 fn boxes_are_expanded_and_copies_taken_back() {
     let folder = published();
     let expanded = open(folder.path(), OpenImagesLabels::Expanded);
-    // The tree's root is no class of the set's boxes.
+    // The tree's root is not a class of the set's boxes.
     let of = |document: &Document| document.set.annotations.iter().map(|a| a.category_id).collect::<Vec<_>>();
     assert_eq!(of(&expanded), [1, 3, 3, 1, 3]);
     let mut copies = expanded.clone();

@@ -1,9 +1,12 @@
 //! `longtail data check`
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use longtail_curate::{Change, CheckOptions, Finding, Severity, check, fix};
+use longtail_curate::{Change, CheckOptions, Finding, Kind, Severity, check, fix};
 use longtail_data::ImageFolder;
 use serde_json::json;
 
@@ -21,13 +24,22 @@ const SHOWN: usize = 3;
 /// Prints the findings; the answer is no if one is an error that stays.
 pub fn run(arguments: &DataCheck, printer: &Printer) -> anyhow::Result<Outcome> {
     let (part, images) = (arguments.part.as_deref(), arguments.images.as_deref());
-    let set = open(&arguments.annotations, part, images, arguments.no_index, printer)?;
+    let (set, remarks) = open(&arguments.annotations, part, images, arguments.no_index, printer)?;
     let (part, images) = (arguments.against_part.as_deref(), arguments.against_images.as_deref());
     let other = arguments.against.as_deref();
     let other = other.map(|path| open(path, part, images, arguments.no_index, printer)).transpose()?;
+    let other = match other {
+        // What cannot be read of the other set is for a check of its own.
+        Some((set, remarks)) => {
+            remarks.refuse_unreadable(arguments.against.as_deref().unwrap_or(Path::new("")))?;
+            Some(set)
+        }
+        None => None,
+    };
     let folder = arguments.images.as_deref().map(ImageFolder::new);
     let other_folder = arguments.against_images.as_deref().map(ImageFolder::new);
     let options = CheckOptions {
+        remarks: Some(&remarks),
         images: folder.as_ref(),
         against: other.as_ref(),
         against_images: other_folder.as_ref(),
@@ -37,8 +49,14 @@ pub fn run(arguments: &DataCheck, printer: &Printer) -> anyhow::Result<Outcome> 
     let done = AtomicU64::new(0);
     let checked = check(&set, &options, &|| bar.set_position(done.fetch_add(1, Ordering::Relaxed) + 1));
     bar.finish_and_clear();
-    let changes = match &arguments.fix {
-        Some(target) => {
+    // What is in the way of a repair is among the findings: they are printed whatever becomes of the copy.
+    let in_the_way = |f: &&Finding| f.kind.is_misreading() || f.kind == Kind::EntryUnreadable;
+    let changes = match (&arguments.fix, checked.findings.iter().find(in_the_way)) {
+        (Some(_), Some(finding)) => {
+            printer.note(&format!("no repaired copy was written: first see to the {}", finding.message));
+            None
+        }
+        (Some(target), None) => {
             let changes = fix(&arguments.annotations, &checked.sizes, target)?;
             printer.note(&match changes.len() {
                 0 => "nothing that can be repaired: no file was written".to_owned(),
@@ -46,7 +64,7 @@ pub fn run(arguments: &DataCheck, printer: &Printer) -> anyhow::Result<Outcome> 
             });
             Some(changes)
         }
-        None => None,
+        (None, _) => None,
     };
     let output = match (arguments.format, &changes) {
         (Format::Json, None) => serde_json::to_string_pretty(&checked.findings)?,

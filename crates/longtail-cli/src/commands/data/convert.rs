@@ -15,7 +15,7 @@ struct Converted {
 /// Reads, writes, and prints what was converted and lost.
 pub fn run(arguments: &DataConvert, printer: &Printer) -> anyhow::Result<Outcome> {
     let DataConvert { input, output, as_part, reading, writing } = arguments;
-    let document = reading.open(input)?;
+    let (document, remarks) = reading.open(input)?;
     let part = as_part.as_deref().or(reading.part.as_deref());
     let target = Target::new(output, &document, part, reading, writing)?;
     let losses = target.write(&document, printer)?;
@@ -25,6 +25,6 @@ pub fn run(arguments: &DataConvert, printer: &Printer) -> anyhow::Result<Outcome
     let rows = [("images", report.images), ("boxes", report.boxes), ("classes", report.classes)];
     let rows: Vec<Vec<String>> =
         rows.iter().map(|(what, count)| vec![(*what).into(), count.to_string()]).collect();
-    print_report(&report, &losses, &["read", "count"], &rows, target.report_format(), printer)?;
+    print_report(&report, &losses, &remarks, &["read", "count"], &rows, target.report_format(), printer)?;
     Ok(Outcome::Done)
 }

@@ -20,7 +20,7 @@ pub fn run(arguments: &DataFilter, printer: &Printer) -> anyhow::Result<Outcome>
         no_empty_images: arguments.no_empty_images,
         as_crowd: arguments.as_crowd,
     };
-    let document = reading.open(input)?;
+    let (document, remarks) = reading.open(input)?;
     let part = as_part.as_deref().or(reading.part.as_deref());
     let target = Target::new(output, &document, part, reading, writing)?;
     let (result, report) = filter(&document, &wanted)?;
@@ -34,6 +34,14 @@ pub fn run(arguments: &DataFilter, printer: &Printer) -> anyhow::Result<Outcome>
             .iter()
             .map(|(why, count)| vec![format!("boxes {word}: {why}"), count.to_string(), String::new()]),
     );
-    print_report(&report, &losses, &["", "before", "after"], &rows, target.report_format(), printer)?;
+    print_report(
+        &report,
+        &losses,
+        &remarks,
+        &["", "before", "after"],
+        &rows,
+        target.report_format(),
+        printer,
+    )?;
     Ok(Outcome::Done)
 }

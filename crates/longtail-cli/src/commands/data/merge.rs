@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use longtail_curate::curation::{Duplicates, MergeOptions, merge};
+use longtail_formats::Remarks;
 
 use super::rewrite::{Target, print_report};
 use crate::{
@@ -14,12 +15,14 @@ use crate::{
 /// Joins and writes.
 pub fn run(arguments: &DataMerge, printer: &Printer) -> anyhow::Result<Outcome> {
     let DataMerge { inputs, out, duplicates, federated, reading, writing } = arguments;
-    let mut documents = Vec::new();
+    let (mut documents, mut remarks) = (Vec::new(), Remarks::default());
     for (number, path) in (1..).zip(inputs) {
         let name = stem(path).unwrap_or_else(|| number.to_string());
         // Folders are prefixes of image names, so that sets of one name stay apart.
         let taken = documents.iter().any(|(other, _)| *other == name);
-        documents.push((if taken { format!("{name}-{number}") } else { name }, reading.open(path)?));
+        let (document, more) = reading.open(path)?;
+        remarks.extend(more);
+        documents.push((if taken { format!("{name}-{number}") } else { name }, document));
     }
     let duplicates = match duplicates {
         Duplicated::Refuse => Duplicates::Refuse,
@@ -43,7 +46,7 @@ pub fn run(arguments: &DataMerge, printer: &Printer) -> anyhow::Result<Outcome> 
     ];
     let rows: Vec<Vec<String>> =
         rows.iter().map(|(what, count)| vec![(*what).into(), count.to_string()]).collect();
-    print_report(&report, &losses, &["result", "count"], &rows, target.report_format(), printer)?;
+    print_report(&report, &losses, &remarks, &["result", "count"], &rows, target.report_format(), printer)?;
     if let Some(first) = report.classes_not_in_every_set.first() {
         printer.note(&format!(
             "{} classes, such as {first:?}, are not in every set, but the result says that all images are annotated with \

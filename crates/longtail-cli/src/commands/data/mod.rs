@@ -14,7 +14,7 @@ mod subset;
 use std::path::Path;
 
 use longtail_annotations::AnnotationSet;
-use longtail_formats::{DataFormat, IndexPlace, IndexUse, ReadOptions};
+use longtail_formats::{DataFormat, IndexPlace, IndexUse, ReadOptions, Remarks};
 
 use crate::{Outcome, args::Data, printer::Printer};
 
@@ -33,22 +33,23 @@ pub fn run(command: &Data, printer: &Printer) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Opens a data set of any format, a large COCO or LVIS file with its index if wanted; says so when an index
-/// is written.
+/// Opens a data set of any format, with what was left out or looked up. A large COCO or LVIS file is opened with its
+/// index if wanted; says so when an index is written.
 pub fn open(
     path: &Path,
     part: Option<&str>,
     images: Option<&Path>,
     no_index: bool,
     printer: &Printer,
-) -> anyhow::Result<AnnotationSet> {
+) -> anyhow::Result<(AnnotationSet, Remarks)> {
     let (part, images) = (part.map(str::to_owned), images.map(Path::to_owned));
     let options = ReadOptions { part, images, ..Default::default() };
     if !matches!(DataFormat::detect(path)?, DataFormat::Coco | DataFormat::Lvis) {
-        return Ok(longtail_formats::open_annotations(path, &options)?);
+        return Ok(longtail_formats::inspect_annotations(path, &options)?);
     }
     let place = if no_index { IndexPlace::Nowhere } else { IndexPlace::from_environment() };
-    let (set, used) = longtail_formats::read_indexed(path, &place)?;
+    let (mut set, used, mut remarks) = longtail_formats::inspect_indexed(path, &place)?;
+    longtail_formats::settle(&mut set, options.images.as_deref(), &mut remarks);
     match used {
         IndexUse::Written(index) => {
             printer.note(&format!("index for the next opening: {} (--no-index: none)", index.display()));
@@ -56,5 +57,5 @@ pub fn open(
         IndexUse::Failed(reason) => printer.note(&format!("no index could be written: {reason}")),
         IndexUse::Read(_) | IndexUse::None => {}
     }
-    Ok(set)
+    Ok((set, remarks))
 }

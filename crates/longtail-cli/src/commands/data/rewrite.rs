@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use longtail_formats::{DataFormat, Document, Losses, Placement, ReadOptions, WriteOptions};
+use longtail_formats::{DataFormat, Document, Losses, Placement, ReadOptions, Remarks, WriteOptions};
 use serde::Serialize;
 
 use crate::{
@@ -13,17 +13,29 @@ use crate::{
 };
 
 impl Reading {
-    /// Opens a data set with everything it says.
-    pub fn open(&self, path: &Path) -> anyhow::Result<Document> {
+    /// Opens a data set with everything it says, and with what was left out or looked up.
+    pub fn open(&self, path: &Path) -> anyhow::Result<(Document, Remarks)> {
         let options = ReadOptions {
             format: self.from,
             part: self.part.clone(),
             images: self.images.clone(),
             voc_origin: self.voc_origin,
             labels: self.labels,
+            boxes: self.boxes,
             ..Default::default()
         };
-        Ok(Document::open(path, &options)?)
+        let (document, remarks) = Document::inspect(path, &options)?;
+        remarks.refuse_unreadable(path)?;
+        Ok((document, remarks))
+    }
+}
+
+/// Says what a reader left out or looked up.
+pub fn print_remarks(remarks: &Remarks, printer: &Printer) {
+    for remark in remarks.iter() {
+        let first: Vec<&str> = remark.examples.iter().take(2).map(String::as_str).collect();
+        let more = if remark.count > first.len() { "; …" } else { "" };
+        printer.note(&format!("{} × {}: {}{more}", remark.count, remark.kind.message(), first.join("; ")));
     }
 }
 
@@ -135,6 +147,7 @@ impl<'a> Target<'a> {
 pub fn print_report<R: Serialize>(
     report: &R,
     losses: &Losses,
+    remarks: &Remarks,
     heading: &[&str],
     rows: &[Vec<String>],
     format: Format,
@@ -145,9 +158,10 @@ pub fn print_report<R: Serialize>(
         #[serde(flatten)]
         report: &'a R,
         lost: &'a Losses,
+        remarks: &'a Remarks,
     }
     let output = match format {
-        Format::Json => serde_json::to_string_pretty(&Whole { report, lost: losses })?,
+        Format::Json => serde_json::to_string_pretty(&Whole { report, lost: losses, remarks })?,
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(Vec::new());
             writer.write_record(heading)?;
@@ -160,6 +174,7 @@ pub fn print_report<R: Serialize>(
         Format::Text => text(heading, rows),
     };
     printer.data(&output)?;
+    print_remarks(remarks, printer);
     if !losses.is_empty() {
         printer.note("left out, because the format has no place for it:");
         for (what, count) in losses.iter() {

@@ -22,7 +22,7 @@ pub fn run(arguments: &DataSplit, printer: &Printer) -> anyhow::Result<Outcome> 
     let DataSplit {
         input, output, shares, every_class, group_near_duplicates, seed, reading, writing, ..
     } = arguments;
-    let document = reading.open(input)?;
+    let (document, remarks) = reading.open(input)?;
     let groups = if let Some(pattern) = &arguments.group_by {
         Groups::by_pattern(&document, pattern)?
     } else if let Some(field) = &arguments.group_field {
@@ -50,7 +50,7 @@ pub fn run(arguments: &DataSplit, printer: &Printer) -> anyhow::Result<Outcome> 
         })
         .collect();
     let heading = ["part", "images", "boxes", "classes with boxes"];
-    print_report(&report, &losses, &heading, &rows, target.report_format(), printer)?;
+    print_report(&report, &losses, &remarks, &heading, &rows, target.report_format(), printer)?;
     if groups.count < groups.of_image.len() {
         printer.note(&format!("{} images in {} groups", groups.of_image.len(), groups.count));
     }

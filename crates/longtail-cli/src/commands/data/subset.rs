@@ -28,7 +28,7 @@ pub fn run(arguments: &DataSubset, printer: &Printer) -> anyhow::Result<Outcome>
         Unit::Boxes => CountUnit::Boxes,
         Unit::Images => CountUnit::Images,
     };
-    let document = reading.open(input)?;
+    let (document, remarks) = reading.open(input)?;
     let part = as_part.as_deref().or(reading.part.as_deref());
     let target = Target::new(output, &document, part, reading, writing)?;
     let (result, report) = subset(&document, &selection, unit, arguments.seed)?;
@@ -42,7 +42,7 @@ pub fn run(arguments: &DataSubset, printer: &Printer) -> anyhow::Result<Outcome>
         })
         .collect();
     let heading = ["class", "before", "asked", "after"];
-    print_report(&report, &losses, &heading, &rows, target.report_format(), printer)?;
+    print_report(&report, &losses, &remarks, &heading, &rows, target.report_format(), printer)?;
     let [images, images_left] = report.images;
     let [boxes, boxes_left] = report.boxes;
     printer.note(&format!("{images_left} of {images} images and {boxes_left} of {boxes} boxes are left"));

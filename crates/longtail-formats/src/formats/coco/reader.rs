@@ -6,21 +6,14 @@ use std::{fs::File, path::Path};
 
 use serde::Deserialize;
 
-use super::extras::extras;
+use super::{extras::extras, tolerant};
 use crate::{
     blocks::{Blocks, Unusual},
     document::Document,
     error::FormatError,
+    remarks::Remarks,
 };
 use longtail_annotations::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout};
-
-#[derive(Deserialize)]
-struct FileSet {
-    images: Vec<FileImage>,
-    #[serde(default)]
-    annotations: Vec<FileAnnotation>,
-    categories: Vec<FileCategory>,
-}
 
 #[derive(Deserialize)]
 struct FileImage {
@@ -83,30 +76,54 @@ impl Flag {
 /// LVIS fields.
 ///
 /// # Errors
-/// If the file cannot be read or is no such JSON; the message has line and column.
+/// If the file cannot be read or is not such JSON, or an entry has no meaning; the message has entry, id and field.
 pub fn read_annotations(path: &Path) -> Result<AnnotationSet, FormatError> {
+    let (set, remarks) = inspect_annotations(path)?;
+    remarks.refuse_unreadable(path)?;
+    Ok(set)
+}
+
+/// As [`read_annotations`], but entries without a meaning are remarked and left out.
+///
+/// # Errors
+/// If the file cannot be read or is not such JSON.
+pub(crate) fn inspect_annotations(path: &Path) -> Result<(AnnotationSet, Remarks), FormatError> {
     with_bytes(path, |bytes, release| {
-        let set = parse_blocks(bytes, release).or_else(|Unusual| parse(bytes))?;
-        Ok(AnnotationSet { path: Some(path.to_owned()), ..set })
+        let (set, remarks) = match parse_blocks(bytes, release) {
+            Ok(set) => (set, Remarks::default()),
+            Err(Unusual) => {
+                let (document, remarks) = tolerant::parse(utf8(bytes)?, false)?;
+                (document.set, remarks)
+            }
+        };
+        Ok((AnnotationSet { path: Some(path.to_owned()), ..set }, remarks))
     })
 }
 
-/// Parses the bytes of an annotation file.
-fn parse(bytes: &[u8]) -> Result<AnnotationSet, String> {
-    let file: FileSet = serde_json::from_slice(bytes).map_err(|error| explain(bytes, &error))?;
-    let images = file.images.into_iter().map(image).collect::<Result<_, _>>()?;
-    let annotations = file.annotations.into_iter().map(annotation).collect();
-    Ok(assemble(images, annotations, file.categories.into_iter().map(category).collect()))
+/// The text of a file.
+fn utf8(bytes: &[u8]) -> Result<&str, String> {
+    let zeros = |first: usize| bytes.iter().skip(first).step_by(2).take(32).all(|byte| *byte == 0);
+    if bytes.starts_with(&[0xFF, 0xFE])
+        || bytes.starts_with(&[0xFE, 0xFF])
+        || (bytes.len() >= 4 && (zeros(0) || zeros(1)))
+    {
+        return Err("it is UTF-16; save it as UTF-8".into());
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line} is not UTF-8 (byte {at}); save it as UTF-8")
+    })
 }
 
-/// Parses the big arrays in blocks side by side: what [`parse`] gives, or a refusal.
+/// Parses the big arrays in blocks side by side: what [`tolerant::parse`] gives, or a refusal.
 fn parse_blocks(bytes: &[u8], release: &dyn Fn(usize)) -> Result<AnnotationSet, Unusual> {
     parse_fields(Blocks::new(bytes, release)?)
 }
 
 fn parse_fields(mut blocks: Blocks<'_>) -> Result<AnnotationSet, Unusual> {
     fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Unusual> {
-        // A repeated field is an error; serde says so.
+        // A repeated field is an error; the other reader says so.
         if place.replace(value).is_some() { Err(Unusual) } else { Ok(()) }
     }
     let (mut images, mut annotations, mut categories) = (None, None, None);
@@ -122,7 +139,7 @@ fn parse_fields(mut blocks: Blocks<'_>) -> Result<AnnotationSet, Unusual> {
     Ok(assemble(images, annotations.unwrap_or_default(), categories))
 }
 
-fn assemble(
+pub(super) fn assemble(
     images: Vec<ImageRecord>,
     annotations: Vec<Annotation>,
     categories: Vec<Category>,
@@ -138,10 +155,12 @@ fn assemble(
 /// # Panics
 /// If the two differ.
 #[doc(hidden)]
-pub fn blocks_agree_with_serde(bytes: &[u8], run: usize) {
+pub fn blocks_agree_with_one_by_one(bytes: &[u8], run: usize) {
     let found = Blocks::with_run(bytes, run, &|_| ()).and_then(parse_fields);
-    if let Ok(found) = found {
-        assert_eq!(Ok(found), parse(bytes));
+    // What is skipped need not be UTF-8.
+    if let (Ok(found), Ok(text)) = (found, std::str::from_utf8(bytes)) {
+        let whole = tolerant::parse(text, true).map(|(document, remarks)| (document.set, remarks.is_empty()));
+        assert_eq!(Ok((found, true)), whole);
     }
 }
 
@@ -171,24 +190,24 @@ fn category(c: FileCategory) -> Category {
     Category { id: c.id, name: c.name, frequency: c.frequency }
 }
 
-/// Reads a COCO or LVIS file with everything it says.
+/// Reads a COCO or LVIS file with everything it says; entries without a meaning are remarked and left out.
 ///
 /// # Errors
-/// As [`read_annotations`].
-pub(crate) fn read_document(path: &Path) -> Result<Document, FormatError> {
+/// As [`inspect_annotations`].
+pub(crate) fn read_document(path: &Path) -> Result<(Document, Remarks), FormatError> {
     with_bytes(path, |bytes, release| {
-        let set = parse_blocks(bytes, release).or_else(|Unusual| parse(bytes))?;
-        let text = std::str::from_utf8(bytes).map_err(|error| format!("it is not UTF-8: {error}"))?;
-        let document = Document {
-            extras: extras(text).ok_or("its lists cannot be cut into entries")?,
-            set: AnnotationSet { path: Some(path.to_owned()), ..set },
+        let fast = parse_blocks(bytes, release).ok().and_then(|set| {
+            let extras = extras(std::str::from_utf8(bytes).ok()?)?;
+            let lengths = [set.images.len(), set.annotations.len(), set.categories.len()];
+            let cut = [extras.images.len(), extras.annotations.len(), extras.categories.len()];
+            (lengths == cut).then_some(Document { set, extras })
+        });
+        let (mut document, remarks) = match fast {
+            Some(document) => (document, Remarks::default()),
+            None => tolerant::parse(utf8(bytes)?, true)?,
         };
-        let (set, extras) = (&document.set, &document.extras);
-        let lengths = [set.images.len(), set.annotations.len(), set.categories.len()];
-        if lengths != [extras.images.len(), extras.annotations.len(), extras.categories.len()] {
-            return Err("its lists cannot be cut into entries".into());
-        }
-        Ok(document)
+        document.set.path = Some(path.to_owned());
+        Ok((document, remarks))
     })
 }
 
@@ -210,8 +229,13 @@ fn with_bytes<T>(
     parse(text, &|until| release(&bytes, until)).map_err(fail)
 }
 
-fn image(image: FileImage) -> Result<ImageRecord, String> {
-    let id = image.id;
+/// A name with `/` between its parts, as Windows does not have it.
+pub(super) fn with_slashes(name: &str) -> String {
+    let name = name.replace('\\', "/");
+    name.strip_prefix("./").map_or_else(|| name.clone(), str::to_owned)
+}
+
+fn image(image: FileImage) -> Result<ImageRecord, Unusual> {
     // LVIS v1 names files by their URL, https://…/train2017/000000391895.jpg: folder and name matter.
     let from_url = |url: String| {
         let mut parts = url.rsplit('/');
@@ -220,38 +244,18 @@ fn image(image: FileImage) -> Result<ImageRecord, String> {
             _ => url,
         }
     };
-    let file_name = image
-        .file_name
-        .or_else(|| image.coco_url.map(from_url))
-        .ok_or_else(|| format!("image {id} has neither `file_name` nor `coco_url`"))?;
+    let mut file_name = image.file_name.or_else(|| image.coco_url.map(from_url)).ok_or(Unusual)?;
+    if file_name.contains('\\') || file_name.starts_with("./") {
+        file_name = with_slashes(&file_name);
+    }
     Ok(ImageRecord {
-        id,
+        id: image.id,
         file_name,
         width: image.width,
         height: image.height,
         neg_category_ids: image.neg_category_ids,
         not_exhaustive_category_ids: image.not_exhaustive_category_ids,
     })
-}
-
-fn explain(bytes: &[u8], error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    if error.is_data() && bytes.trim_ascii_start().starts_with(b"[") {
-        return format!(
-            "it is a list, as files of detections are; ground truth is an object of `images`, `annotations` and \
-             `categories` ({text})"
-        );
-    }
-    let hint = if error.is_eof() {
-        "; the file is cut short"
-    } else if text.starts_with("trailing characters") {
-        "; is a `bbox` longer than four numbers, or does something follow the end?"
-    } else if error.is_syntax() {
-        "; note that JSON has no NaN or Infinity"
-    } else {
-        ""
-    };
-    format!("{text}{hint}")
 }
 
 #[cfg(test)]
@@ -261,7 +265,9 @@ mod tests {
     use super::*;
 
     fn set(text: &str) -> Result<AnnotationSet, String> {
-        parse(text.as_bytes())
+        let (document, remarks) = tolerant::parse(text, false)?;
+        let unreadable = remarks.of(crate::remarks::RemarkKind::Unreadable);
+        unreadable.map_or(Ok(document.set), |unreadable| Err(unreadable.examples.join("; ")))
     }
 
     const LVIS_V1: &str = r#"{"info": {"year": 2020},
@@ -300,10 +306,12 @@ mod tests {
     fn broken_files_say_what_and_where() {
         for (text, expected) in [
             (r#"{"images": [], "categories": ["#, "cut short"),
-            (r#"{"images": [{"id": 1, "width": NaN}], "categories": []}"#, "no NaN"),
-            (r#"{"images": [{"id": 1, "width": 3}], "categories": []}"#, "missing field `height` at line 1"),
-            (r#"{"images": [{"id": 1, "width": 3, "height": 2}], "categories": []}"#, "image 1 has neither"),
-            (r#"[1, 2]"#, "line 1 column"),
+            (
+                r#"{"images": [{"id": 1, "width": 3.5}], "categories": []}"#,
+                "image 1 (entry 0 of `images`, counted",
+            ),
+            (r#"{"images": [{"id": "x"}], "categories": []}"#, "`id` is \"x\", expected an integer"),
+            (r#"[1, 2]"#, "it is a list"),
             (
                 r#" [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]"#,
                 "as files of detections are",
@@ -311,18 +319,23 @@ mod tests {
             (
                 r#"{"images": [], "categories": [], "annotations": [{"id": 1, "image_id": 1, "category_id": 1,
                     "bbox": [0, 0, 1, 1, 1]}]}"#,
-                "longer than four numbers",
+                "`bbox` is [0, 0, 1, 1, 1], expected four numbers",
             ),
             (
-                r#"{"images": [], "categories": [], "annotations": [{"id": 1, "image_id": 1, "category_id": 1,
+                r#"{"images": [], "categories": [], "annotations": [{"id": 8, "image_id": 1, "category_id": 1,
                     "bbox": [0, 0, 1]}]}"#,
-                "invalid length 3",
+                "annotation 8 (entry 0 of `annotations`, counted from 0, of image 1): `bbox`",
             ),
             (
-                r#"{"images": [], "categories": [], "annotations": [{"id": 1, "image_id": 1, "category_id": "1"}]}"#,
-                "invalid type: string \"1\"",
+                r#"{"images": [], "categories": [], "annotations": [{"image_id": 1, "category_id": 1,
+                    "bbox": [0, 0, 1, 1]}]}"#,
+                "entry 0 of `annotations`, counted from 0, of image 1: `id` is missing",
             ),
-            (r#"{"categories": []}"#, "missing field `images`"),
+            (r#"{"images": [], "images": []}"#, "`images` is given twice"),
+            (r#"{"images": 3}"#, "`images` is 3, expected a list"),
+            (r#"{"categories": []}"#, "`images` is missing"),
+            ("", "the file is empty"),
+            ("name,x", "it is not JSON"),
         ] {
             let error = set(text).unwrap_err();
             assert!(error.contains(expected), "{error}");
@@ -390,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unusual_is_left_to_serde() {
+    fn what_is_unusual_is_left_to_the_other_reader() {
         let usual = misleading(3);
         for (from, to) in [
             ("\"images\"", "\"im\\u0061ges\""),
@@ -410,7 +423,7 @@ mod tests {
             let read = parse_blocks(text.as_bytes(), &|_| ());
             assert_eq!(read, Err(Unusual), "{to}");
         }
-        // serde takes some of them, and what it takes is what is read.
+        // The other reader takes some of them, and what it takes is what is read.
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");
         std::fs::write(&path, usual.replace("\"images\"", "\"im\\u0061ges\"")).unwrap();
@@ -418,9 +431,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is done to a file, blocks give what serde gives, or refuse.
+        /// Whatever is done to a file, blocks give what is read one by one, or refuse.
         #[test]
-        fn blocks_never_differ_from_serde(
+        fn blocks_never_differ_from_one_by_one(
             entries in 0..8_usize,
             run in 1..400_usize,
             edits in proptest::collection::vec((any::<prop::sample::Index>(), 0..4_usize, "[]{}\",:0-9a-e\\\\ .-]"), 0..3),

@@ -1,8 +1,9 @@
 //! Reads tables.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use csv::StringRecord;
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::columns::{Column, delimiter};
@@ -12,16 +13,22 @@ use crate::{
     error::FormatError,
     formats::{
         ReadOptions,
-        image_files::image_sizes,
+        image_files::image_size,
         text::{integer, number, read_text},
     },
+    remarks::{RemarkKind, Remarks},
 };
 use longtail_annotations::{
     Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout, check_file_name, name_below,
 };
 
 /// Reads a table.
-pub(crate) fn read(path: &Path, options: &ReadOptions, extras: bool) -> Result<Document, FormatError> {
+pub(crate) fn read(
+    path: &Path,
+    options: &ReadOptions,
+    extras: bool,
+) -> Result<(Document, Remarks), FormatError> {
+    let mut remarks = Remarks::default();
     let text = read_text(path)?;
     let at = |line: u64, reason: String| FormatError::malformed(path, line, reason);
     let mut rows = csv::ReaderBuilder::new()
@@ -33,11 +40,16 @@ pub(crate) fn read(path: &Path, options: &ReadOptions, extras: bool) -> Result<D
     let mut table: Option<Table> = None;
     let mut record = StringRecord::new();
     let mut line = 1;
+    let add = |table: &mut Table, record: &StringRecord, line: u64, remarks: &mut Remarks| {
+        if let Err(reason) = table.add(record, options) {
+            remarks.add(RemarkKind::Unreadable, || at(line, reason).to_string());
+        }
+    };
     loop {
         match rows.read_record(&mut record) {
             Ok(false) => break,
             Ok(true) => {}
-            Err(error) => return Err(at(line, format!("it is no CSV: {error}"))),
+            Err(error) => return Err(at(line, format!("it is not CSV: {error}"))),
         }
         line = record.position().map_or(line, csv::Position::line);
         if record.iter().all(str::is_empty) {
@@ -46,17 +58,17 @@ pub(crate) fn read(path: &Path, options: &ReadOptions, extras: bool) -> Result<D
         match &mut table {
             None => {
                 let (columns, is_data) = columns(&record).map_err(|reason| at(line, reason))?;
-                let mut new = Table::new(columns, extras);
+                let mut new = Table::new(columns, extras, options.images.as_deref());
                 if is_data {
-                    new.add(&record, options, line).map_err(|reason| at(line, reason))?;
+                    add(&mut new, &record, line, &mut remarks);
                 }
                 table = Some(new);
             }
-            Some(table) => table.add(&record, options, line).map_err(|reason| at(line, reason))?,
+            Some(table) => add(table, &record, line, &mut remarks),
         }
     }
     let table = table.ok_or_else(|| FormatError::malformed(path, None, "it is empty"))?;
-    table.finish(path, options)
+    Ok((table.finish(path, options)?, remarks))
 }
 
 /// A column with its place.
@@ -67,12 +79,20 @@ enum Meaning {
 }
 
 /// The columns of the first row, and whether it is a row of data already: tables as `keras-retinanet` has them,
-/// `path,x1,y1,x2,y2,class`, have no headings.
+/// `path,x1,y1,x2,y2,class`, have no headings; SKU-110K's add width and height of the image.
 fn columns(first: &StringRecord) -> Result<(Vec<Meaning>, bool), String> {
     let corners = || (1..5).filter_map(|i| first.get(i));
     if first.len() == 6 && (corners().all(str::is_empty) || corners().all(|cell| number(cell).is_ok())) {
         use Column::{Class, FileName, XMax, XMin, YMax, YMin};
         return Ok(([FileName, XMin, YMin, XMax, YMax, Class].map(Meaning::Known).into(), true));
+    }
+    let numbers = |cells: std::ops::Range<usize>| {
+        cells.into_iter().all(|cell| first.get(cell).is_some_and(|cell| number(cell).is_ok()))
+    };
+    if first.len() == 8 && numbers(1..5) && numbers(6..8) {
+        use Column::{Class, FileName, Height, Width, XMax, XMin, YMax, YMin};
+        let columns = [FileName, XMin, YMin, XMax, YMax, Class, Width, Height];
+        return Ok((columns.map(Meaning::Known).into(), true));
     }
     let mut seen = Vec::new();
     let mut columns = Vec::new();
@@ -119,12 +139,15 @@ struct Table {
     /// Boxes with the names of their classes, and their ids where given.
     boxes: Vec<(Annotation, String, Option<i64>)>,
     members: Vec<Members>,
-    /// Place of image, class, whether absent.
+    /// Index of image, class, whether absent.
     verified: Vec<(usize, String, bool)>,
+    /// The images, where their folder is given, and the names that were looked up there.
+    files: Option<ImageFiles>,
+    found: FxHashMap<String, Option<String>>,
 }
 
 impl Table {
-    fn new(columns: Vec<Meaning>, extras: bool) -> Self {
+    fn new(columns: Vec<Meaning>, extras: bool, images: Option<&Path>) -> Self {
         let known = |(place, meaning): (usize, &Meaning)| match meaning {
             Meaning::Known(column) => Some((*column as u8, place)),
             Meaning::Carried(_) => None,
@@ -141,6 +164,8 @@ impl Table {
             boxes: Vec::new(),
             members: Vec::new(),
             verified: Vec::new(),
+            files: images.map(ImageFiles::new),
+            found: FxHashMap::default(),
         }
     }
 
@@ -171,7 +196,7 @@ impl Table {
         }
     }
 
-    fn add(&mut self, record: &StringRecord, options: &ReadOptions, _line: u64) -> Result<(), String> {
+    fn add(&mut self, record: &StringRecord, options: &ReadOptions) -> Result<(), String> {
         if record.len() != self.columns.len() {
             return Err(format!(
                 "it has {} cells, the first row {}; does a number have a decimal comma?",
@@ -292,7 +317,16 @@ impl Table {
         {
             name = below;
         }
-        let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
+        if let Some(files) = &self.files {
+            // Two rows may name one picture in two ways.
+            let found = self.found.entry(name.clone()).or_insert_with_key(|name| {
+                let path = files.find(name).ok()?;
+                files.name_of(&path)
+            });
+            name = found.clone().unwrap_or(name);
+        }
+        // Absolute paths are of the machine that wrote the table.
+        let name = name.strip_prefix("./").unwrap_or(&name).trim_start_matches('/').to_owned();
         if let Some(&place) = self.place_of_image.get(&name) {
             let image = &mut self.images[place];
             if let Some(id) = id.filter(|id| *id != image.id) {
@@ -328,7 +362,7 @@ impl Table {
     }
 
     fn finish(mut self, path: &Path, options: &ReadOptions) -> Result<Document, FormatError> {
-        self.measure(path, options)?;
+        self.measure(path, options);
         let with_ids = self.classes.values().filter(|(id, _)| id.is_some()).count();
         if with_ids > 0 && with_ids < self.classes.len() {
             let without = self.classes.iter().filter(|(_, (id, _))| id.is_none()).map(|(name, _)| name).min();
@@ -390,31 +424,16 @@ impl Table {
         Ok(document)
     }
 
-    /// Sizes of images that the table gives none of.
-    fn measure(&mut self, path: &Path, options: &ReadOptions) -> Result<(), FormatError> {
-        let unknown: Vec<usize> = (0..self.images.len())
-            .filter(|&i| self.images[i].width == 0 || self.images[i].height == 0)
-            .collect();
-        if unknown.is_empty() {
-            return Ok(());
-        }
-        let own = path.parent().unwrap_or(Path::new("."));
-        let folder = ImageFiles::new(options.images.as_deref().unwrap_or(own));
-        let files: Vec<PathBuf> = unknown
-            .iter()
-            .map(|&place| {
-                folder.find(&self.images[place].file_name).map_err(|error| {
-                    let reason = format!(
-                        "`width` and `height` of {} of its images are missing, and {error}; give --images, or the columns",
-                        unknown.len()
-                    );
-                    FormatError::malformed(path, None, reason)
-                })
-            })
-            .collect::<Result<_, _>>()?;
-        for (place, [width, height]) in unknown.into_iter().zip(image_sizes(&files)?) {
-            (self.images[place].width, self.images[place].height) = (width, height);
-        }
-        Ok(())
+    /// Sizes of images that the table gives none of, where their files are found.
+    fn measure(&mut self, path: &Path, options: &ReadOptions) {
+        let own = path.parent().filter(|own| !own.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let files = ImageFiles::new(options.images.as_deref().unwrap_or(own));
+        let unknown = |image: &&mut ImageRecord| image.width == 0 || image.height == 0;
+        self.images.iter_mut().filter(unknown).collect::<Vec<_>>().into_par_iter().for_each(|image| {
+            let size = files.find(&image.file_name).and_then(|file| image_size(&file));
+            if let Ok([width, height]) = size {
+                (image.width, image.height) = (width, height);
+            }
+        });
     }
 }

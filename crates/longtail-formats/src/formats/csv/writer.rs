@@ -50,7 +50,10 @@ pub(crate) fn write(document: &Document, path: &Path) -> Result<Losses, FormatEr
     }
     let classes: FxHashMap<i64, &Category> = set.categories.iter().map(|c| (c.id, c)).collect();
     if let Some(annotation) = set.annotations.iter().find(|a| !classes.contains_key(&a.category_id)) {
-        return Err(fail(format!("annotation {}", annotation.id), "its category_id is no category".into()));
+        return Err(fail(
+            format!("annotation {}", annotation.id),
+            "its category_id is not a category".into(),
+        ));
     }
     write_file(path, |out| {
         let mut rows =

@@ -112,14 +112,32 @@ fn part_of(path: &Path) -> Option<&'static str> {
 
 /// Whether a file is a CSV table with the columns of boxes.
 pub(crate) fn is_boxes_table(path: &Path) -> bool {
+    let headings = headings(path);
+    has(&headings, &["ImageID", "LabelName", "XMin", "YMax"]) && !has(&headings, &["Score"])
+}
+
+/// If a file is a table of detections: that, and what it is for.
+pub(crate) fn is_predictions_table(path: &Path) -> Option<&'static str> {
+    has(&headings(path), &["ImageID", "LabelName", "Score"]).then_some(
+        "it is a table of detections (it has a column `Score`), and not of annotations; give it to `longtail eval \
+         --detections`",
+    )
+}
+
+fn has(headings: &[String], wanted: &[&str]) -> bool {
+    wanted.iter().all(|wanted| headings.iter().any(|heading| heading == wanted))
+}
+
+/// Cells of the first line of a CSV file.
+fn headings(path: &Path) -> Vec<String> {
     if !has_ending(path, &["csv"]) {
-        return false;
+        return Vec::new();
     }
-    let Ok(file) = fs::File::open(path) else { return false };
+    let Ok(file) = fs::File::open(path) else { return Vec::new() };
     let mut line = Vec::new();
-    // A line that is longer is no heading.
+    // A line that is longer is not a heading.
     let read = BufReader::new(std::io::Read::take(file, 4096)).read_until(b'\n', &mut line);
     let text = String::from_utf8_lossy(&line);
-    let headings: Vec<&str> = text.trim_start_matches('\u{feff}').trim().split(',').collect();
-    read.is_ok() && ["ImageID", "LabelName", "XMin", "YMax"].iter().all(|name| headings.contains(name))
+    let cells = text.trim_start_matches('\u{feff}').trim().split(',').map(|cell| cell.trim().to_owned());
+    if read.is_ok() { cells.collect() } else { Vec::new() }
 }

@@ -17,7 +17,7 @@ mod reader;
 mod tables;
 mod writer;
 
-pub(crate) use files::is_boxes_table;
+pub(crate) use files::{is_boxes_table, is_predictions_table};
 pub(crate) use reader::read;
 pub use tables::OpenImagesTables;
 pub(crate) use writer::write;

@@ -111,7 +111,10 @@ fn rows(
         for place in places {
             let annotation = &set.annotations[place];
             let Some(label) = labels.get(&annotation.category_id) else {
-                return Err(fail(format!("annotation {}", annotation.id), "its category_id is no category"));
+                return Err(fail(
+                    format!("annotation {}", annotation.id),
+                    "its category_id is not a category",
+                ));
             };
             if annotation.ignore {
                 losses.add("boxes to be ignored (left out)");

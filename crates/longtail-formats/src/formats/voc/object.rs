@@ -4,14 +4,14 @@ use roxmltree::{Document as Xml, Node, ParsingOptions};
 
 use crate::{
     document::{Members, RawJson},
-    formats::{PixelOrigin, text::number},
+    formats::{PixelOrigin, foreign::name_xml, text::number},
 };
 
 /// Most nodes of a file: some ten thousand objects.
 const MAX_NODES: u32 = 1_000_000;
 
 /// What a file says of its image.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) struct Described {
     /// Name of the image file; none where the file has none.
     pub file_name: Option<String>,
@@ -19,6 +19,10 @@ pub(super) struct Described {
     pub size: Option<[u32; 2]>,
     /// Objects in order.
     pub objects: Vec<Object>,
+    /// Line and reason of objects that cannot be read.
+    pub unreadable: Vec<(u64, String)>,
+    /// Line and class of boxes beyond the first of an object.
+    pub further_boxes: Vec<(u64, String)>,
 }
 
 /// An object of a file.
@@ -43,24 +47,36 @@ pub(super) fn parse(text: &str, origin: PixelOrigin) -> Result<Described, (u64, 
             roxmltree::Error::UnknownEntityReference(..) => "; entities are not expanded: write the text out",
             _ => "",
         };
-        (u64::from(error.pos().row), format!("it is no XML that can be read: {error}{hint}"))
+        (u64::from(error.pos().row), format!("it is not XML that can be read: {error}{hint}"))
     })?;
     let root = xml.root_element();
     let at =
         |node: Node<'_, '_>, reason: String| (u64::from(xml.text_pos_at(node.range().start).row), reason);
     if root.tag_name().name() != "annotation" {
-        return Err(at(root, format!("its root is <{}>, expected <annotation>", root.tag_name().name())));
+        let name = root.tag_name().name();
+        let reason = match name_xml(name) {
+            Some(said) => said.to_owned(),
+            None => format!("its root is <{name}>, expected <annotation>"),
+        };
+        return Err(at(root, reason));
     }
     let size = child(root, "size").and_then(|size| {
         let side = |name| text_of(size, name)?.parse::<u32>().ok().filter(|side| *side > 0);
         Some([side("width")?, side("height")?])
     });
-    let objects = root
-        .children()
-        .filter(|node| node.has_tag_name("object"))
-        .map(|node| object(node, origin).map_err(|reason| at(node, reason)))
-        .collect::<Result<_, _>>()?;
-    Ok(Described { file_name: text_of(root, "filename").map(str::to_owned), size, objects })
+    let file_name = text_of(root, "filename").map(str::to_owned);
+    let mut described = Described { file_name, size, ..Described::default() };
+    for node in root.children().filter(|node| node.has_tag_name("object")) {
+        match object(node, origin) {
+            Ok(object) => {
+                let boxes = node.children().filter(|child| child.has_tag_name("bndbox")).skip(1);
+                described.further_boxes.extend(boxes.map(|further| at(further, object.name.clone())));
+                described.objects.push(object);
+            }
+            Err(reason) => described.unreadable.push(at(node, reason)),
+        }
+    }
+    Ok(described)
 }
 
 /// Class names of a file.
@@ -81,7 +97,16 @@ fn text_of<'a>(node: Node<'a, '_>, name: &str) -> Option<&'a str> {
 
 fn object(node: Node<'_, '_>, origin: PixelOrigin) -> Result<Object, String> {
     let name = text_of(node, "name").ok_or("an <object> has no <name>")?.to_owned();
-    let bndbox = child(node, "bndbox").ok_or_else(|| format!("<object> {name:?} has no <bndbox>"))?;
+    let bndbox = child(node, "bndbox").ok_or_else(|| {
+        let rotated = match child(node, "robndbox").or_else(|| child(node, "polygon")) {
+            Some(other) => format!(
+                " but a <{}>; rotated boxes and polygons are not read: export upright boxes",
+                other.tag_name().name()
+            ),
+            None => String::new(),
+        };
+        format!("<object> {name:?} has no <bndbox>{rotated}")
+    })?;
     let corner = |field: &str| {
         let text = text_of(bndbox, field).ok_or_else(|| format!("<bndbox> of {name:?} has no <{field}>"))?;
         number(text).map_err(|reason| format!("<{field}> of {name:?}: {reason}"))
@@ -147,14 +172,17 @@ mod tests {
         let with = |from: &str, to: &str| FILE.replace(from, to);
         for (text, part) in [
             (with("annotation>", "label>"), "root is <label>"),
+            (with("annotation>", "annotations>"), "CVAT's own XML"),
             (with("<name> cow </name>", ""), "no <name>"),
             (with("<xmin>1</xmin>", ""), "no <xmin>"),
             (with("<xmin>1<", "<xmin>1,5<"), "decimal comma"),
             (with("bndbox>", "box>"), "no <bndbox>"),
+            (with("bndbox>", "robndbox>"), "rotated boxes and polygons are not read"),
             (with("<truncated>1", "<truncated>maybe"), "expected 0 or 1"),
-            (FILE[..200].to_owned(), "no XML"),
+            (FILE[..200].to_owned(), "not XML"),
         ] {
-            let (line, reason) = parse(&text, PixelOrigin::One).unwrap_err();
+            let wrong = parse(&text, PixelOrigin::One).map(|mut found| found.unreadable.remove(0));
+            let (Ok((line, reason)) | Err((line, reason))) = wrong;
             assert!(line > 0 && reason.contains(part), "{reason}");
         }
     }

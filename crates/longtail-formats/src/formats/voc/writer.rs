@@ -107,7 +107,10 @@ fn xml_files(
         for place in places {
             let annotation = &set.annotations[place];
             let Some(name) = names.get(&annotation.category_id) else {
-                return Err(fail(format!("annotation {}", annotation.id), "its category_id is no category"));
+                return Err(fail(
+                    format!("annotation {}", annotation.id),
+                    "its category_id is not a category",
+                ));
             };
             object(&mut text, name, annotation, &document.extras.annotations[place], origin);
             if annotation.iscrowd {

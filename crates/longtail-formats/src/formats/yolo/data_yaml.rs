@@ -30,7 +30,7 @@ impl DataYaml {
     /// Reads a file.
     ///
     /// # Errors
-    /// If it is no YAML mapping, uses aliases, or its names are no list and no mapping from indices, or not as many
+    /// If it is not YAML mapping, uses aliases, or its names are no list and no mapping from indices, or not as many
     /// as `nc` says.
     pub fn read(path: &Path) -> Result<Self, FormatError> {
         let text = read_text(path)?;
@@ -39,7 +39,7 @@ impl DataYaml {
 
     fn parse(text: &str) -> Result<Self, Problem> {
         let Node::Mapping(members) = parse_yaml(text)? else {
-            return Err((None, "it is no mapping; expected `train:`, `val:` and `names:`".into()));
+            return Err((None, "it is not a mapping; expected `train:`, `val:` and `names:`".into()));
         };
         let mut data = Self::default();
         let mut count = None;
@@ -49,7 +49,7 @@ impl DataYaml {
                 "path" => match value {
                     Node::Scalar(text) if !text.is_empty() => data.root = Some(text.into()),
                     Node::Scalar(_) => {}
-                    _ => return Err((None, "`path` is no text".into())),
+                    _ => return Err((None, "`path` is not text".into())),
                 },
                 "nc" => count = Some(value.integer("nc")?),
                 "names" => {
@@ -142,7 +142,7 @@ impl Node {
     fn text(self, field: &str) -> Result<String, Problem> {
         match self {
             Self::Scalar(text) => Ok(text),
-            _ => Err((None, format!("an entry of `{field}` is no text"))),
+            _ => Err((None, format!("an entry of `{field}` is not text"))),
         }
     }
 
@@ -161,7 +161,7 @@ fn parse_yaml(text: &str) -> Result<Node, Problem> {
     let mut open: Vec<Open> = Vec::new();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| {
-            (Some(error.marker().line() as u64), format!("it is no YAML: {}", error.info()))
+            (Some(error.marker().line() as u64), format!("it is not YAML: {}", error.info()))
         })?;
         let line = Some(span.start.line() as u64);
         let complete = match event {
@@ -256,13 +256,13 @@ mod tests {
         let deep = format!("names: {}{}", "[".repeat(40), "]".repeat(40));
         for (text, part) in [
             ("", "empty"),
-            ("- a", "no mapping"),
+            ("- a", "not a mapping"),
             ("names: &a [x]\ntrain: *a", "alias"),
             ("nc: 3\nnames: [a]", "`nc` is 3"),
             ("train: x", "no `names`"),
-            ("names: {a: b}", "no integer"),
+            ("names: {a: b}", "not an integer"),
             ("names: {0: a, 00: b}", "twice"),
-            ("names: [a\n", "no YAML"),
+            ("names: [a\n", "not YAML"),
             ("names: [a]\nnames: [b]", "given twice"),
             ("nc: 99999999999\ntrain: x", "`nc` is"),
             ("names: [a]\nkpt_shape: [17, 3]", "poses"),

@@ -23,18 +23,18 @@ pub(super) enum Shape {
     Polygon(Vec<f64>),
 }
 
-/// Parses a label file; an error has its line.
-pub(super) fn parse(text: &str) -> Result<Vec<Label>, (u64, String)> {
-    let mut labels: Vec<Label> = Vec::new();
+/// Parses a label file: the label of each line, or why there is none.
+pub(super) fn parse(text: &str) -> Vec<(u64, Result<Label, String>)> {
+    let mut labels = Vec::new();
     let mut seen = std::collections::BTreeSet::new();
     for (line, content) in lines(text) {
         let fields: Vec<&str> = content.split_whitespace().collect();
         // The same line twice is the same object; trainers drop it too.
         if seen.insert(fields.clone()) {
-            labels.push(label(&fields).map_err(|reason| (line, reason))?);
+            labels.push((line, label(&fields)));
         }
     }
-    Ok(labels)
+    labels
 }
 
 fn label(fields: &[&str]) -> Result<Label, String> {
@@ -43,8 +43,10 @@ fn label(fields: &[&str]) -> Result<Label, String> {
     if count != 5 && (count < 7 || count.is_multiple_of(2)) {
         let commas =
             if fields.iter().any(|f| f.contains(',')) { "; numbers are separated by spaces" } else { "" };
+        let score = if count == 6 { "; is the last a score? labels have none" } else { "" };
         return Err(format!(
-            "it has {count} fields, expected `class x y width height` or `class` and three or more pairs x y{commas}"
+            "it has {count} fields, expected `class x y width height` or `class` and three or more pairs x y{commas}\
+             {score}"
         ));
     }
     // Some exports write classes as `3.0`.
@@ -57,9 +59,13 @@ fn label(fields: &[&str]) -> Result<Label, String> {
     };
     let numbers = fields[1..].iter().map(|field| number(field)).collect::<Result<Vec<f64>, String>>()?;
     if let Some(outside) = numbers.iter().find(|v| !(-ROUNDING..=1.0 + ROUNDING).contains(*v)) {
-        return Err(format!(
-            "{outside} lies outside of 0 to 1; coordinates are relative: divide pixels by width and height of the image"
-        ));
+        // What lies a little outside was drawn over the edge; pixels are far away.
+        let hint = if outside.abs() < 2.0 {
+            "the object reaches over the edge of its image: cut it there"
+        } else {
+            "coordinates are relative: divide pixels by width and height of the image"
+        };
+        return Err(format!("{outside} lies outside of 0 to 1; {hint}"));
     }
     let shape = match <[f64; 4]>::try_from(numbers.as_slice()) {
         Ok(bbox) => Shape::Box(bbox),
@@ -105,8 +111,8 @@ mod tests {
     #[test]
     fn boxes_and_polygons_become_pixels() {
         let labels =
-            parse("1 0.5 0.5 0.5 0.25\r\n\r\n1 0.5 0.5 0.5 0.25\n0 0 0 0.5 0.25 0.25 1\n3.0 1 1 0 0")
-                .unwrap();
+            parse("1 0.5 0.5 0.5 0.25\r\n\r\n1 0.5 0.5 0.5 0.25\n0 0 0 0.5 0.25 0.25 1\n3.0 1 1 0 0");
+        let labels: Vec<Label> = labels.into_iter().map(|(_, label)| label.unwrap()).collect();
         assert_eq!(labels.len(), 3);
         assert_eq!(labels[0].shape.pixels([80.0, 40.0]), [20.0, 15.0, 40.0, 10.0]);
         assert_eq!(labels[1].shape.pixels([80.0, 40.0]), [0.0, 0.0, 40.0, 40.0]);
@@ -121,15 +127,17 @@ mod tests {
     fn wrong_lines_are_named() {
         for (text, line, part) in [
             ("0 0.5 0.5 0.1 0.1\n0 12 0.5 0.1 0.1", 2, "outside of 0 to 1"),
-            ("0 0.5 -0.5 0.1 0.1", 1, "outside of 0 to 1"),
+            ("0 0.5 -0.5 0.1 0.1", 1, "over the edge"),
             ("0 0,5 0,5 0,1 0,1", 1, "decimal comma"),
             ("0,0.5,0.5,0.1,0.1", 1, "separated by spaces"),
-            ("cat 0.5 0.5 0.1 0.1", 1, "no integer"),
+            ("cat 0.5 0.5 0.1 0.1", 1, "not an integer"),
             ("0 0.5 0.5 0.1", 1, "4 fields"),
+            ("0 0.5 0.5 0.1 0.1 0.9", 1, "is the last a score?"),
             ("0 0.5 0.5 0.1 nan", 1, "not finite"),
             ("0 0.1 0.2 0.3 0.4 0.5 0.6 0.7", 1, "8 fields"),
         ] {
-            let (found, reason) = parse(text).unwrap_err();
+            let wrong = parse(text).into_iter().find_map(|(line, label)| Some((line, label.err()?)));
+            let (found, reason) = wrong.unwrap();
             assert!(found == line && reason.contains(part), "{text:?}: line {found}: {reason}");
         }
     }

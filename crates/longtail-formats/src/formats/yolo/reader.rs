@@ -7,9 +7,10 @@ use std::{
 };
 
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{
+    darknet,
     data_yaml::DataYaml,
     labels::{self, Label},
 };
@@ -18,10 +19,11 @@ use crate::{
     error::FormatError,
     formats::{
         ReadOptions,
-        image_files::{files_below, has_ending, image_size, is_image},
+        image_files::{files_below, has_ending, image_size, is_image, is_other_picture},
         parts::{Chosen, choose},
         text::{lines, read_text},
     },
+    remarks::{RemarkKind, Remarks},
 };
 use longtail_annotations::{Annotation, AnnotationSet, Category, ImageRecord, Layout, name_below};
 
@@ -34,14 +36,21 @@ struct ImageList {
     images: Vec<(PathBuf, String)>,
     /// Class names with their indices.
     names: Vec<(i64, String)>,
+    /// Folders and lists that they come from.
+    folders: Vec<PathBuf>,
 }
 
-/// Width and height of an image, and its labels.
-type Measured = ([u32; 2], Vec<Label>);
+/// Width and height of an image, its labels, and what is wrong with other lines of its label file.
+type Measured = ([u32; 2], Vec<Label>, Vec<FormatError>);
 
 /// Reads a part.
-pub(crate) fn read(path: &Path, options: &ReadOptions, extras: bool) -> Result<Document, FormatError> {
-    let list = list_images(path, options)?;
+pub(crate) fn read(
+    path: &Path,
+    options: &ReadOptions,
+    extras: bool,
+) -> Result<(Document, Remarks), FormatError> {
+    let mut remarks = Remarks::default();
+    let list = list_images(path, options, &mut remarks)?;
     let label_files: Vec<PathBuf> = list.images.iter().map(|(image, _)| label_path(image)).collect();
     let any = |found: &dyn Fn(&Path) -> bool| label_files.iter().any(|file| found(file));
     // A folder of labels may be empty, the images' own folder says nothing.
@@ -56,9 +65,12 @@ pub(crate) fn read(path: &Path, options: &ReadOptions, extras: bool) -> Result<D
         .images
         .par_iter()
         .zip(&label_files)
-        .map(|((image, _), file)| Ok((image_size(image)?, read_labels(file, &list.names)?)))
+        .map(|((image, _), file)| {
+            let (labels, wrong) = read_labels(file, &list.names)?;
+            Ok((image_size(image)?, labels, wrong))
+        })
         .collect();
-    let wrong = read.iter().filter(|result| result.is_err()).count();
+    labels_without_images(&list.folders, &label_files, &mut remarks);
     let mut document = Document::new(AnnotationSet {
         path: Some(path.to_owned()),
         layout: Layout::Coco,
@@ -66,8 +78,18 @@ pub(crate) fn read(path: &Path, options: &ReadOptions, extras: bool) -> Result<D
         annotations: Vec::new(),
         categories: Vec::with_capacity(list.names.len()),
     });
-    for (id, ((_, file_name), result)) in (1..).zip(list.images.into_iter().zip(read)) {
-        let ([width, height], labels) = result.map_err(|error| and_others(error, wrong))?;
+    for ((_, file_name), result) in list.images.into_iter().zip(read) {
+        let ([width, height], labels, wrong) = match result {
+            Ok(measured) => measured,
+            Err(error) => {
+                remarks.add(RemarkKind::Unreadable, || error.to_string());
+                continue;
+            }
+        };
+        for error in wrong {
+            remarks.add(RemarkKind::Unreadable, || error.to_string());
+        }
+        let id = document.set.images.len() as i64 + 1;
         let size = [f64::from(width), f64::from(height)];
         for Label { class, shape } in labels {
             document.set.annotations.push(Annotation {
@@ -98,34 +120,48 @@ pub(crate) fn read(path: &Path, options: &ReadOptions, extras: bool) -> Result<D
     document.set.categories = list.names.into_iter().map(category).collect();
     document.extras.images.resize_with(document.set.images.len(), Default::default);
     document.extras.categories.resize_with(document.set.categories.len(), Default::default);
-    Ok(document)
+    Ok((document, remarks))
 }
 
-/// Says that a file is not the only wrong one.
-fn and_others(error: FormatError, wrong: usize) -> FormatError {
-    match error {
-        FormatError::Malformed { path, line, reason } if wrong > 1 => {
-            let reason = format!("{reason} ({} other files have errors too)", wrong - 1);
-            FormatError::Malformed { path, line, reason }
-        }
-        error => error,
-    }
-}
-
-fn read_labels(file: &Path, names: &[(i64, String)]) -> Result<Vec<Label>, FormatError> {
+/// Labels of a file, and what is wrong with its other lines.
+fn read_labels(file: &Path, names: &[(i64, String)]) -> Result<(Vec<Label>, Vec<FormatError>), FormatError> {
+    let (mut labels, mut wrong) = (Vec::new(), Vec::new());
     if !file.exists() {
-        return Ok(Vec::new());
+        return Ok((labels, wrong));
     }
-    let text = read_text(file)?;
-    let labels = labels::parse(&text).map_err(|(line, reason)| FormatError::malformed(file, line, reason))?;
-    for label in &labels {
-        if names.binary_search_by_key(&label.class, |(index, _)| *index).is_err() {
-            let reason =
-                format!("class {} is not among the {} names of the data set", label.class, names.len());
-            return Err(FormatError::malformed(file, None, reason));
+    let known = |class: i64| names.binary_search_by_key(&class, |(index, _)| *index).is_ok();
+    for (line, label) in labels::parse(&read_text(file)?) {
+        let reason = match label {
+            Ok(label) if known(label.class) => {
+                labels.push(label);
+                continue;
+            }
+            Ok(label) => {
+                format!("class {} is not among the {} names of the data set", label.class, names.len())
+            }
+            Err(reason) => reason,
+        };
+        wrong.push(FormatError::malformed(file, line, reason));
+    }
+    Ok((labels, wrong))
+}
+
+/// Remarks label files of the folders of labels that belong to none of the images.
+fn labels_without_images(folders: &[PathBuf], used: &[PathBuf], remarks: &mut Remarks) {
+    let used: FxHashSet<&Path> = used.iter().map(PathBuf::as_path).collect();
+    let mut seen: FxHashSet<PathBuf> = FxHashSet::default();
+    for folder in folders.iter().filter(|folder| folder.is_dir()) {
+        // Beside images there may be any text.
+        let Some(labels) = in_sibling(folder, "images", "labels").filter(|labels| labels.is_dir()) else {
+            continue;
+        };
+        let is_label = |path: &Path| has_ending(path, &["txt"]) && !path.ends_with("classes.txt");
+        for file in files_below(&labels, is_label, &mut Remarks::default()).unwrap_or_default() {
+            if !used.contains(file.as_path()) && seen.insert(file.clone()) {
+                remarks.add(RemarkKind::LabelWithoutImage, || file.display().to_string());
+            }
         }
     }
-    Ok(labels)
 }
 
 /// `images/…/a.jpg` → `labels/…/a.txt`; beside the image where that is what exists.
@@ -145,7 +181,7 @@ fn in_sibling(path: &Path, from: &str, to: &str) -> Option<PathBuf> {
 
 /// Images of a part and names of the classes: of `data.yaml`, a folder with one, a folder of images or labels, or a
 /// list of images.
-fn list_images(path: &Path, options: &ReadOptions) -> Result<ImageList, FormatError> {
+fn list_images(path: &Path, options: &ReadOptions, remarks: &mut Remarks) -> Result<ImageList, FormatError> {
     let is_yaml = has_ending(path, &["yaml", "yml"]) && !path.is_dir();
     let own = if is_yaml { Some(path.to_owned()) } else { find_data_file(path) };
     let (root, names, mut folders) = if let Some(file) = own {
@@ -158,6 +194,13 @@ fn list_images(path: &Path, options: &ReadOptions) -> Result<ImageList, FormatEr
         };
         let folders = folders.into_iter().map(|folder| below(&root, folder)).collect();
         (root, data.names, folders)
+    } else if let Some((root, names, lists)) = darknet::find(path)? {
+        let part = choose(path, &lists, options.part.as_deref())?;
+        let folders = match part {
+            Chosen::All => lists.iter().map(|(_, list)| list.clone()).collect(),
+            Chosen::One(list) => vec![list.clone()],
+        };
+        (root, names, folders)
     } else {
         let folder = images_of_labels(path);
         let (root, names) = names_above(path)?;
@@ -170,7 +213,14 @@ fn list_images(path: &Path, options: &ReadOptions) -> Result<ImageList, FormatEr
     let mut images = Vec::new();
     for place in &folders {
         let files = if place.is_dir() {
-            files_below(place, is_image)?
+            let files = files_below(place, |path| is_image(path) || is_other_picture(path), remarks)?;
+            let (images, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|path| is_image(path));
+            for other in others {
+                remarks.add(RemarkKind::PictureNotRead, || {
+                    format!("{}; convert it to JPEG or PNG", other.display())
+                });
+            }
+            images
         } else if has_ending(place, &["txt"]) && place.is_file() {
             read_list(place, &root)?
         } else {
@@ -191,7 +241,7 @@ fn list_images(path: &Path, options: &ReadOptions) -> Result<ImageList, FormatEr
     if images.is_empty() {
         return Err(FormatError::unrecognised(
             path,
-            "it has no JPEG, PNG or WebP images; labels are relative to them",
+            "it has no images that are read (JPEG, PNG, WebP, BMP, TIFF, GIF); labels are relative to them",
         ));
     }
     images.sort_by(|a, b| a.1.cmp(&b.1));
@@ -200,7 +250,7 @@ fn list_images(path: &Path, options: &ReadOptions) -> Result<ImageList, FormatEr
         Some(pair) => {
             Err(FormatError::unrecognised(&pair[1].0, "another folder has an image of the same name"))
         }
-        None => Ok(ImageList { images, names }),
+        None => Ok(ImageList { images, names, folders }),
     }
 }
 
@@ -274,10 +324,13 @@ fn read_list(list: &Path, root: &Path) -> Result<Vec<PathBuf>, FormatError> {
     lines(&text)
         .map(|(line, entry)| {
             let entry = PathBuf::from(entry.replace('\\', "/"));
+            // Archives of CVAT and darknet have no folder `data`, though their lists say so.
+            let packed = entry.strip_prefix("data").ok().map(|inside| own.join(inside));
             let found = match entry.strip_prefix(".") {
                 Ok(inside) => own.join(inside),
-                Err(_) if !root.join(&entry).exists() && own.join(&entry).exists() => own.join(&entry),
-                Err(_) => root.join(&entry),
+                Err(_) if root.join(&entry).exists() => root.join(&entry),
+                Err(_) if own.join(&entry).exists() => own.join(&entry),
+                Err(_) => packed.filter(|packed| packed.exists()).unwrap_or_else(|| root.join(&entry)),
             };
             // Only names inside of the data set.
             name_below(root, &found).or_else(|_| name_below(own, &found)).map_err(|reason| {

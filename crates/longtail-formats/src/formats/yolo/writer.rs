@@ -102,7 +102,10 @@ fn label_texts(
         for &place in places {
             let annotation = &set.annotations[place];
             let Some(class) = categories.get(&annotation.category_id) else {
-                return Err(fail(format!("annotation {}", annotation.id), "its category_id is no category"));
+                return Err(fail(
+                    format!("annotation {}", annotation.id),
+                    "its category_id is not a category",
+                ));
             };
             let members = &document.extras.annotations[place];
             match (left_out(annotation), &polygons) {

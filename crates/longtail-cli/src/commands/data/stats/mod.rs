@@ -6,7 +6,7 @@ mod words;
 use longtail_curate::{Statistics, statistics::ClassStatistics};
 use longtail_data::ImageFolder;
 
-use super::open;
+use super::{open, rewrite::print_remarks};
 use crate::{
     Outcome,
     args::{DataStats, Format},
@@ -22,7 +22,8 @@ const PAIRS: usize = 8;
 /// Prints counts of images, boxes and classes.
 pub fn run(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> {
     let (part, images) = (arguments.part.as_deref(), arguments.images.as_deref());
-    let set = open(&arguments.annotations, part, images, arguments.no_index, printer)?;
+    let (set, remarks) = open(&arguments.annotations, part, images, arguments.no_index, printer)?;
+    remarks.refuse_unreadable(&arguments.annotations)?;
     let statistics = Statistics::of(&set);
     let missing = arguments.images.as_ref().map(|folder| {
         let folder = ImageFolder::new(folder);
@@ -37,6 +38,7 @@ pub fn run(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> 
             if let Some(missing) = missing {
                 value["missing_images"] = missing.into();
             }
+            value["remarks"] = serde_json::to_value(&remarks)?;
             serde_json::to_string_pretty(&value)?
         }
         Format::Csv => {
@@ -51,6 +53,7 @@ pub fn run(arguments: &DataStats, printer: &Printer) -> anyhow::Result<Outcome> 
         Format::Markdown => tables(&statistics, missing, markdown),
     };
     printer.data(&output)?;
+    print_remarks(&remarks, printer);
     Ok(Outcome::Done)
 }
 
