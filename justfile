@@ -34,6 +34,10 @@ tutorial:
     cargo build -p longtail-cli
     scripts/check_tutorial.sh
 
+# Build and test the Python package
+python:
+    scripts/check_python.sh
+
 # Fuzz one reader for ten minutes: `just fuzz yolo`
 fuzz target:
     RUSTC_BOOTSTRAP=1 cargo fuzz run --features run -s none {{target}} -- -max_total_time=600
