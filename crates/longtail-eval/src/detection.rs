@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use longtail_files::write_file;
-use serde::{Deserialize, Serialize};
+use longtail_mask::Segmentation;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
 use crate::{checks::check_box, error::EvalError, reading::text::id};
 
@@ -22,11 +23,45 @@ pub struct Detection {
     pub score: f64,
 }
 
+/// A detection with a mask, as in COCO's results format.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MaskDetection {
+    /// The ground truth's image id.
+    #[serde(deserialize_with = "id")]
+    pub image_id: i64,
+    /// The ground truth's category id.
+    #[serde(deserialize_with = "id")]
+    pub category_id: i64,
+    /// x, y, width, height in pixels of the original image. Of a list's first detection it decides, as in the
+    /// references, what areas are: those of the boxes where it has one, else those of the masks.
+    #[serde(default, deserialize_with = "optional_box", skip_serializing_if = "Option::is_none")]
+    pub bbox: Option<[f64; 4]>,
+    /// Of the image's size. It can be missing where masks are read, and is refused where they are scored.
+    pub segmentation: Option<Segmentation>,
+    /// Higher is more certain.
+    pub score: f64,
+}
+
+/// A box; an empty list is none, as in the references.
+fn optional_box<'de, D: Deserializer<'de>>(from: D) -> Result<Option<[f64; 4]>, D::Error> {
+    let Some(numbers) = Option::<Vec<f64>>::deserialize(from)? else { return Ok(None) };
+    match numbers[..] {
+        [] => Ok(None),
+        [x, y, width, height] => Ok(Some([x, y, width, height])),
+        _ => Err(D::Error::invalid_length(numbers.len(), &"four numbers: x, y, width, height")),
+    }
+}
+
 /// Refuses a detection whose numbers mean nothing.
 pub(crate) fn check_numbers(detection: &Detection) -> Result<(), String> {
     check_box(&detection.bbox)?;
-    if !detection.score.is_finite() {
-        return Err(format!("`score` is {}, expected a finite number", detection.score));
+    check_score(detection.score)
+}
+
+/// Refuses a score that cannot be sorted.
+pub(crate) fn check_score(score: f64) -> Result<(), String> {
+    if !score.is_finite() {
+        return Err(format!("`score` is {score}, expected a finite number"));
     }
     Ok(())
 }

@@ -4,9 +4,10 @@
 //! | --- | --- |
 //! | [`engine`] | the two engines: COCO and LVIS, and Open Images |
 //! | [`scoring`] | the choice of rules, over both |
-//! | [`analysis`] | comparisons with intervals, errors, confusions, calibration, rescoring |
+//! | [`analysis`] | comparisons with intervals, errors, confusions, calibration, operating points, rescoring |
 //! | [`reading`] | files of detections, also in the formats of other tools |
 //! | [`report`], [`metric`] | the result, and the names and order of its numbers |
+//! | [`tables`] | classes, detections and images as Parquet |
 //! | [`detection`] | a detection as files have it |
 //! | [`bins`] | classes by their training images |
 //! | [`error`] | what can be wrong with the input |
@@ -57,26 +58,31 @@ mod order;
 pub mod reading;
 pub mod report;
 pub mod scoring;
+pub mod tables;
 
 pub use analysis::{
     calibration::{Calibration, Reliability, calibration},
     comparison::{Bootstrap, ClassDifference, Comparison, Difference, compare, compare_runs},
     confusions::{Confusion, confusions},
     errors::{ErrorKind, ErrorOptions, ErrorReport, error_analysis},
+    matrix::{ConfusionMatrix, MatrixCell, confusion_matrix},
+    operating::{Operating, OperatingPoint, operating_points},
 };
 pub use bins::{ClassBins, ImageCounts};
-pub use detection::{Detection, write_detections};
+pub use detection::{Detection, MaskDetection, write_detections};
 pub use engine::{
     annotations::{
         arrays::Arrays,
         detections::{Detections, Shard},
         evaluation::{Evaluation, evaluate},
         ground_truth::{Chosen, GroundTruth},
+        iou_type::IouType,
+        masked_set::MaskedSet,
         parameters::{AreaRange, Parameters},
         partial::Partial,
         protocol::Protocol,
         settings::{MaxDetections, Settings},
-        streaming::{Batch, StreamingEvaluation},
+        streaming::{Batch, MaskBatch, StreamingEvaluation},
     },
     open_images::{
         evaluation::OpenImagesEvaluation, predictions::OpenImagesPredictions, set::OpenImagesSet,

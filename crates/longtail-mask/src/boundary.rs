@@ -12,8 +12,8 @@ use crate::{
 
 /// Width of the boundary as a share of the image's diagonal in the challenge.
 pub const DILATION_RATIO: f64 = 0.02;
-/// Most runs after cutting them at the columns' ends.
-const MAX_PIECES: u64 = 1 << 26;
+/// Most runs after cutting them at the columns' ends, of which a boundary is made.
+pub const MAX_PIECES: u64 = 1 << 26;
 
 /// Width of the boundary in pixels: ratio × diagonal, rounded (halves to even), at least 1.
 ///
@@ -49,6 +49,16 @@ pub struct BoundarySpans {
     pub boundary: Spans,
 }
 
+impl Spans {
+    /// The mask's boundary, prepared.
+    ///
+    /// # Errors
+    /// As [`Rle::boundary`].
+    pub fn boundary(&self, ratio: f64) -> Result<Self, MaskError> {
+        Ok(Self::from_toggles(self.size(), boundary_toggles(self.size(), self.toggles(), ratio)?))
+    }
+}
+
 impl BoundarySpans {
     /// Prepares a mask.
     ///
@@ -56,8 +66,7 @@ impl BoundarySpans {
     /// As [`Rle::boundary`].
     pub fn new(mask: &Rle, ratio: f64) -> Result<Self, MaskError> {
         let mask = Spans::new(mask);
-        let boundary = boundary_toggles(mask.size(), mask.toggles(), ratio)?;
-        Ok(Self { boundary: Spans::from_toggles(mask.size(), boundary), mask })
+        Ok(Self { boundary: mask.boundary(ratio)?, mask })
     }
 }
 

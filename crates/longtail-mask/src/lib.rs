@@ -5,7 +5,7 @@
 //! | --- | --- |
 //! | `rle` | [`Rle`]: runs, area, box |
 //! | `size` | [`Size`] of an image, refused where the arithmetic ends |
-//! | `text` | compressed text ⇄ counts |
+//! | `text` | compressed text ⇄ counts; [`TextSummary`]: text checked, its runs not kept |
 //! | `bitmap` | bitmaps ⇄ runs |
 //! | `merge` | [`merge()`]: union and intersection |
 //! | `polygon` | polygons and boxes → runs |
@@ -63,7 +63,9 @@ mod size;
 mod spans;
 mod text;
 
-pub use boundary::{BoundarySpans, DILATION_RATIO, boundary_iou, boundary_iou_of_spans, boundary_width};
+pub use boundary::{
+    BoundarySpans, DILATION_RATIO, MAX_PIECES, boundary_iou, boundary_iou_of_spans, boundary_width,
+};
 pub use error::MaskError;
 pub use merge::{Merge, merge};
 pub use outline::Outline;
@@ -72,3 +74,4 @@ pub use rle::Rle;
 pub use segmentation::{Counts, Runs, Segmentation};
 pub use size::Size;
 pub use spans::Spans;
+pub use text::TextSummary;

@@ -93,20 +93,40 @@ impl Rle {
     /// Where inside begins and ends in turn, strictly increasing: one pair for each run inside that has
     /// pixels, joined where nothing lies between.
     pub(crate) fn toggles(&self) -> Vec<u32> {
-        let mut toggles: Vec<u32> = Vec::with_capacity(self.counts.len() + 1);
-        let mut at = 0;
-        let mut inside = false;
-        for &count in &self.counts {
-            if inside && count > 0 {
-                match toggles.last_mut() {
-                    Some(end) if *end == at => *end = at + count,
-                    _ => toggles.extend([at, at + count]),
-                }
+        let mut toggles = Toggles::with_capacity(self.counts.len());
+        self.counts.iter().for_each(|&count| toggles.run(count));
+        toggles.finish()
+    }
+}
+
+/// Makes toggles of runs, the first outside.
+pub(crate) struct Toggles {
+    found: Vec<u32>,
+    at: u32,
+    inside: bool,
+}
+
+impl Toggles {
+    /// For some number of runs.
+    pub(crate) fn with_capacity(runs: usize) -> Self {
+        Self { found: Vec::with_capacity(runs + 1), at: 0, inside: false }
+    }
+
+    /// The next run; together they are no longer than an image.
+    #[inline]
+    pub(crate) fn run(&mut self, count: u32) {
+        if self.inside && count > 0 {
+            match self.found.last_mut() {
+                Some(end) if *end == self.at => *end = self.at + count,
+                _ => self.found.extend([self.at, self.at + count]),
             }
-            at += count;
-            inside = !inside;
         }
-        toggles
+        self.at += count;
+        self.inside = !self.inside;
+    }
+
+    pub(crate) fn finish(self) -> Vec<u32> {
+        self.found
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::MaskError;
 
 /// Height and width of an image of at most [`Size::MAX_PIXELS`] pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Size {
     height: u32,
     width: u32,

@@ -1,11 +1,11 @@
-//! What an evaluation says beyond the metrics: errors, confusions, calibration.
+//! What an evaluation says beyond the metrics: errors, confusions, calibration, operating points.
 
 use std::collections::BTreeMap;
 
 use longtail_annotations::{AnnotationSet, FrequencyGroup};
 use longtail_eval::{
-    Calibration, Detection, ErrorKind, ErrorOptions, ErrorReport, EvalError, ImageCounts, Protocol,
-    confusions, error_analysis,
+    Calibration, Detection, ErrorKind, ErrorOptions, ErrorReport, EvalError, ImageCounts, Operating,
+    OperatingPoint, Protocol, confusions, error_analysis,
 };
 use serde::Serialize;
 
@@ -13,6 +13,8 @@ use crate::scores::PrintTable;
 
 /// Pairs of classes in a table; JSON has all.
 const PAIRS: usize = 20;
+/// Classes in a table of operating points; JSON has all.
+const CLASSES: usize = 100;
 
 /// A pair of classes of which the second claims boxes of the first.
 #[derive(Debug, Serialize)]
@@ -45,6 +47,9 @@ pub struct Analyses {
     /// Scores against the share of right detections.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Vec<Calibration>>,
+    /// Precision, recall and F1 at the best score and at one that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operating_points: Option<Vec<Operating>>,
 }
 
 /// Every error of the detections, by the rules for the protocol's ground truth.
@@ -95,6 +100,9 @@ impl Analyses {
         }
         if let Some(calibration) = &self.calibration {
             parts.push(calibration_table(calibration, table));
+        }
+        if let Some(operating) = &self.operating_points {
+            parts.push(operating_table(operating, table));
         }
         parts
     }
@@ -161,6 +169,32 @@ fn pair_table(pairs: &[Pair], table: PrintTable) -> String {
     let shown =
         if pairs.len() > rows.len() { format!(", {} of {}", rows.len(), pairs.len()) } else { String::new() };
     format!("Confusions, pairs across frequency groups first{shown}\n{}", table(&heading, &rows))
+}
+
+fn operating_table(operating: &[Operating], table: PrintTable) -> String {
+    let asked = operating.iter().find_map(|of| of.at_score).map(|point| point.score);
+    let mut heading = vec!["class", "of", "best F1", "at score", "precision", "recall"];
+    let names = asked.map(|score| ["F1", "precision", "recall"].map(|name| format!("{name} at {score}")));
+    heading.extend(names.iter().flatten().map(String::as_str));
+    let numbers = |point: Option<OperatingPoint>| {
+        let of = |value: fn(OperatingPoint) -> Option<f64>| percent(point.and_then(value));
+        [of(|point| Some(point.f1)), of(|point| point.precision), of(|point| Some(point.recall))]
+    };
+    let row = |of: &Operating| {
+        let [f1, precision, recall] = numbers(of.best_f1);
+        let score = of.best_f1.map_or("–".to_owned(), |point| format!("{:.3}", point.score));
+        let mut cells = vec![of.name.clone(), of.ground_truth.to_string(), f1, score, precision, recall];
+        if asked.is_some() {
+            cells.extend(numbers(of.at_score));
+        }
+        cells
+    };
+    let rows: Vec<Vec<String>> = operating.iter().take(CLASSES + 1).map(row).collect();
+    let shown = match operating.len() - rows.len() {
+        0 => String::new(),
+        left => format!("; {left} more classes are in JSON"),
+    };
+    format!("Operating points at IoU 0.5, in %{shown}\n{}", table(&heading, &rows))
 }
 
 fn calibration_table(calibration: &[Calibration], table: PrintTable) -> String {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use longtail_eval::{AreaRange, MaxDetections, Scoring, Shard};
+use longtail_eval::{AreaRange, IouType, MaxDetections, Scoring, Shard};
 
 use crate::args::Format;
 
@@ -12,7 +12,7 @@ use crate::args::Format;
 #[command(after_help = "\
 Detections may be a JSON list or JSON Lines of image_id, category_id, bbox [x, y, width, height] and \
 score, as they are or compressed (.gz, .zst), or Parquet with columns image_id, category_id, x, y, \
-w, h and score. What the protocols and the numbers mean: docs/reference/evaluation.md.
+w, h and score. For masks they have a segmentation, as COCO's results and ground truth. What the protocols and the numbers mean: docs/reference/evaluation.md.
 
 Examples:
   longtail eval --protocol lvis --ground-truth lvis_v1_val.json \\
@@ -26,6 +26,8 @@ Examples:
   longtail eval --protocol coco --ground-truth val.json \\
       --detections results.json --max-detections 1,10,500 \\
       --iou-thresholds 0.3,0.5,0.75 --areas all:0-1e10,tiny:0-256
+  longtail eval --protocol coco --iou-type segm --ground-truth val.json \\
+      --detections segmentations.json
   longtail eval --protocol lvis --ground-truth val.json \\
       --detections results.json --shard 1/2 --partial 1.safetensors
   longtail eval --merge 1.safetensors 2.safetensors
@@ -38,6 +40,13 @@ pub struct Eval {
     /// Rules to score by: lvis, lvis-fixed, lvis-pooled, coco or open-images
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
     pub protocol: Option<Scoring>,
+    /// What overlaps are measured of: bbox, segm (masks) or boundary (masks and their boundaries) [default:
+    /// bbox]
+    #[arg(long, value_name = "TYPE", conflicts_with = "merge")]
+    pub iou_type: Option<IouType>,
+    /// Width of the boundaries as a share of the image's diagonal; for --iou-type boundary [default: 0.02]
+    #[arg(long, value_name = "RATIO", requires = "iou_type")]
+    pub dilation_ratio: Option<f64>,
     /// Annotations in any format: a file, or a folder with one part; the open-images protocol: boxes CSV
     #[arg(long, required_unless_present = "merge", conflicts_with = "merge")]
     pub ground_truth: Option<PathBuf>,
@@ -61,9 +70,24 @@ pub struct Eval {
     /// Also compare scores with the share of detections that are right, by frequency group
     #[arg(long, conflicts_with = "shard")]
     pub calibration: bool,
+    /// Also say precision, recall and F1 of every class at the score of its best F1, at IoU 0.5
+    #[arg(long, conflicts_with = "shard")]
+    pub operating_points: bool,
+    /// The score of --operating-points beside the best, and of --confusion-matrix
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    pub at_score: Option<f64>,
+    /// Also write precision, recall and F1 by score of every class, at IoU 0.5 (JSON)
+    #[arg(long, value_name = "FILE", conflicts_with = "shard")]
+    pub curves: Option<PathBuf>,
+    /// Also write the confusion matrix of detections of at least --at-score, in boxes at IoU 0.5 (JSON)
+    #[arg(long, value_name = "FILE", requires = "at_score", conflicts_with_all = ["merge", "shard"])]
+    pub confusion_matrix: Option<PathBuf>,
     /// Also write the precision, recall and score arrays of the reference implementations (safetensors, f64)
     #[arg(long, value_name = "FILE", conflicts_with = "shard")]
     pub arrays: Option<PathBuf>,
+    /// Also write tables of classes, detections and images into this folder (Parquet)
+    #[arg(long, value_name = "FOLDER", conflicts_with = "shard")]
+    pub tables: Option<PathBuf>,
     /// Join all parts of an evaluation, to the same bits as one run
     #[arg(long, num_args = 1.., value_name = "FILE")]
     pub merge: Vec<PathBuf>,

@@ -5,10 +5,12 @@ use std::path::Path;
 use anyhow::bail;
 use longtail_annotations::AnnotationSet;
 use longtail_eval::{
-    Chosen, ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, Parameters, Partial,
-    Protocol, Scoring, Settings, Shard, calibration, read_detections,
-    reading::ground_truth::open_ground_truth,
+    Chosen, ClassBins, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, IouType, Parameters,
+    Partial, Protocol, Scoring, Settings, Shard, calibration, confusion_matrix, operating_points,
+    read_detections,
+    reading::ground_truth::{open_ground_truth, open_masked_ground_truth},
 };
+use longtail_files::write_file;
 use longtail_formats::{IndexPlace, ReadOptions};
 use longtail_report::{analyses, analyses::Analyses, scores};
 use serde::Serialize;
@@ -56,6 +58,17 @@ pub fn run(arguments: &Eval, printer: &Printer) -> anyhow::Result<Outcome> {
     if let Some(path) = &arguments.arrays {
         evaluation.arrays().write(path)?;
     }
+    if let Some(folder) = &arguments.tables {
+        evaluation.write_tables(folder, &report)?;
+    }
+    if arguments.operating_points || arguments.curves.is_some() {
+        let mut operating = operating_points(&evaluation, arguments.at_score)?;
+        if let Some(path) = &arguments.curves {
+            write_file(path, |out| Ok(serde_json::to_writer(out, &operating)?))?;
+        }
+        operating.iter_mut().for_each(|of| of.curve.clear());
+        analyses.operating_points = arguments.operating_points.then_some(operating);
+    }
     analyses.calibration = arguments.calibration.then(|| calibration(&evaluation)).transpose()?;
     match arguments.format {
         Format::Json => {
@@ -90,14 +103,29 @@ fn score(
     let (Some(Scoring::Annotations(protocol)), Some(truth), Some(path)) = required else {
         bail!("--protocol, --ground-truth and --detections are needed, or --merge");
     };
-    let settings = settings(arguments, protocol);
-    let (set, counts) = ground_truth(truth, arguments.frequencies_from.as_deref())?;
+    let settings = settings(arguments, protocol)?;
+    let masks = settings.iou_type.needs_masks();
     let given = |ids: &[i64]| (!ids.is_empty()).then(|| ids.to_vec());
     let chosen = Chosen { images: given(&arguments.images), categories: given(&arguments.categories) };
-    if chosen != Chosen::default() && (arguments.errors || arguments.confusions) {
-        bail!("--errors and --confusions are of the whole set; leave out --images and --categories");
+    let of_boxes = arguments.errors || arguments.confusions || arguments.confusion_matrix.is_some();
+    if chosen != Chosen::default() && of_boxes {
+        let what = "--errors, --confusions and --confusion-matrix";
+        bail!("{what} are of the whole set; leave out --images and --categories");
     }
-    let truth = GroundTruth::chosen(&set, &chosen)?;
+    if masks && of_boxes {
+        bail!("--errors, --confusions and --confusion-matrix are of boxes; leave out --iou-type");
+    }
+    let frequencies = arguments.frequencies_from.as_deref();
+    let (set, counts, truth) = if masks {
+        let mut masked = open_masked_ground_truth(truth, &read_options())?;
+        let counts = image_counts(frequencies, &mut masked.set)?;
+        let truth = GroundTruth::masked(&masked, &chosen)?;
+        (masked.set, counts, truth)
+    } else {
+        let (set, counts) = ground_truth(truth, frequencies)?;
+        let truth = GroundTruth::chosen(&set, &chosen)?;
+        (set, counts, truth)
+    };
     let shard = arguments.shard.unwrap_or(Shard::WHOLE);
     stopwatch.lap("read ground truth");
     if let Some(partial) = &arguments.partial {
@@ -113,8 +141,12 @@ fn score(
         printer.note("note: there is no detection; every class with ground truth scores 0");
     }
     let mut analyses = Analyses::default();
-    if arguments.errors || arguments.confusions {
+    if of_boxes {
         let detections = read_detections(path)?;
+        if let (Some(path), Some(score)) = (&arguments.confusion_matrix, arguments.at_score) {
+            let matrix = confusion_matrix(&set, &detections, score);
+            write_file(path, |out| Ok(serde_json::to_writer(out, &matrix)?))?;
+        }
         analyses.errors =
             arguments.errors.then(|| analyses::errors(&set, &detections, protocol)).transpose()?;
         let pairs = || analyses::pairs(&set, &detections, counts.as_ref());
@@ -132,7 +164,7 @@ fn score(
 }
 
 /// The protocol with what was chosen; the references' values for the rest.
-fn settings(arguments: &Eval, protocol: Protocol) -> Settings {
+fn settings(arguments: &Eval, protocol: Protocol) -> anyhow::Result<Settings> {
     let mut parameters = Parameters { class_agnostic: arguments.class_agnostic, ..Parameters::default() };
     if !arguments.iou_thresholds.is_empty() {
         parameters.iou_thresholds.clone_from(&arguments.iou_thresholds);
@@ -143,12 +175,18 @@ fn settings(arguments: &Eval, protocol: Protocol) -> Settings {
     if !arguments.areas.is_empty() {
         parameters.areas.clone_from(&arguments.areas);
     }
-    Settings {
+    let iou_type = match (arguments.iou_type.unwrap_or_default(), arguments.dilation_ratio) {
+        (IouType::Boundary { .. }, Some(dilation_ratio)) => IouType::Boundary { dilation_ratio },
+        (iou_type, None) => iou_type,
+        (iou_type, Some(_)) => bail!("--dilation-ratio has no meaning with --iou-type {iou_type}"),
+    };
+    Ok(Settings {
         protocol,
+        iou_type,
         max_detections: arguments.max_detections.clone().unwrap_or_default(),
         corrected_ids: arguments.corrected_ids,
         parameters,
-    }
+    })
 }
 
 /// Reads ground truth; with training annotations, their image counts decide the frequency groups.
@@ -156,13 +194,19 @@ pub fn ground_truth(
     path: &Path,
     frequencies_from: Option<&Path>,
 ) -> anyhow::Result<(AnnotationSet, Option<ImageCounts>)> {
-    let options = ReadOptions { index: IndexPlace::from_environment(), ..Default::default() };
-    let mut set = open_ground_truth(path, &options)?;
-    let counts = frequencies_from
-        .map(|path| anyhow::Ok(ImageCounts::of(&open_ground_truth(path, &options)?)))
-        .transpose()?;
-    if let Some(counts) = &counts {
-        counts.set_frequencies(&mut set)?;
-    }
+    let mut set = open_ground_truth(path, &read_options())?;
+    let counts = image_counts(frequencies_from, &mut set)?;
     Ok((set, counts))
+}
+
+/// Reads training annotations, whose image counts then decide a set's frequency groups.
+fn image_counts(path: Option<&Path>, set: &mut AnnotationSet) -> anyhow::Result<Option<ImageCounts>> {
+    let Some(path) = path else { return Ok(None) };
+    let counts = ImageCounts::of(&open_ground_truth(path, &read_options())?);
+    counts.set_frequencies(set)?;
+    Ok(Some(counts))
+}
+
+fn read_options() -> ReadOptions {
+    ReadOptions { index: IndexPlace::from_environment(), ..Default::default() }
 }

@@ -88,6 +88,7 @@ fn refuse_other_options(arguments: &Eval) -> anyhow::Result<()> {
         ("--shard", arguments.shard.is_some()),
         ("--max-detections", arguments.max_detections.is_some()),
         ("--corrected-ids", arguments.corrected_ids),
+        ("--iou-type", arguments.iou_type.is_some()),
         ("--iou-thresholds", !arguments.iou_thresholds.is_empty()),
         ("--recall-thresholds", !arguments.recall_thresholds.is_empty()),
         ("--areas", !arguments.areas.is_empty()),

@@ -14,7 +14,7 @@ fn allowed() -> BTreeMap<&'static str, &'static [&'static str]> {
         ("longtail-data", &["longtail-formats"]),
         ("longtail-draw", &[]),
         ("longtail-emoji", &["longtail-data", "longtail-formats"]),
-        ("longtail-eval", &["longtail-formats"]),
+        ("longtail-eval", &["longtail-formats", "longtail-mask"]),
         ("longtail-files", &[]),
         ("longtail-formats", &[]),
         ("longtail-loss", &[]),

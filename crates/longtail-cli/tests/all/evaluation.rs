@@ -42,6 +42,63 @@ fn parts_are_joined_to_the_same_output() {
 }
 
 #[test]
+fn operating_points_and_curves_are_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let curves = folder.path().join("curves.json").display().to_string();
+    let matrix = folder.path().join("matrix.json").display().to_string();
+    let tables = folder.path().join("tables").display().to_string();
+    let files = ["--curves", &curves, "--confusion-matrix", &matrix, "--tables", &tables];
+    let more = [&["--operating-points", "--at-score", "0.5"][..], &files].concat();
+    let arguments = eval("lvis", &fixture("dt_b_score_ties.json"), &more);
+    let report = json(&arguments);
+    let points = report["operating_points"].as_array().unwrap();
+    assert!(points.len() > 100);
+    assert_eq!(points[0]["name"], "all classes");
+    assert_eq!(points[0]["at_score"]["score"], 0.5);
+    assert!(points[0].get("curve").is_none());
+    let curves: Value = serde_json::from_str(&fs::read_to_string(&curves).unwrap()).unwrap();
+    let matrix: Value = serde_json::from_str(&fs::read_to_string(&matrix).unwrap()).unwrap();
+    assert!(matrix["cells"].as_array().unwrap().len() > 50);
+    for name in ["classes", "detections", "images"] {
+        assert!(Path::new(&tables).join(format!("{name}.parquet")).is_file());
+    }
+    assert_eq!(curves[0]["best_f1"], points[0]["best_f1"]);
+    assert!(curves[0]["curve"].as_array().unwrap().len() > 10);
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let text = succeed(&arguments);
+    assert!(text.contains("Operating points at IoU 0.5") && text.contains("precision at 0.5"), "{text}");
+}
+
+#[test]
+fn masks_and_boundaries_are_scored() {
+    let cases = fs::read_to_string(fixture("../masks/cases.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_str(&cases).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, value: &Value| {
+        let path = folder.path().join(name).display().to_string();
+        fs::write(&path, value.to_string()).unwrap();
+        path
+    };
+    for case in cases.iter().take(4) {
+        let of = |field: &str| case[field].as_str().unwrap().to_owned();
+        let (truth, found) = (write("truth.json", &case["truth"]), write("found.json", &case["detections"]));
+        let (protocol, iou_type) = (of("protocol"), of("iou_type"));
+        let inputs = ["--protocol", &protocol, "--ground-truth", &truth, "--detections", &found];
+        let arguments = [&["eval"], &inputs[..], &["--iou-type", &iou_type]].concat();
+        let report: Value =
+            serde_json::from_str(&succeed(&[&arguments[..], &["--format", "json"]].concat())).unwrap();
+        assert_eq!(report["provenance"]["iou_type"], iou_type.as_str());
+        let ap = report["metrics"]["AP"].as_f64().unwrap_or(-1.0);
+        assert_eq!(Some(ap), case["summary"]["AP"].as_f64());
+        refuses(&[&arguments[..], &["--errors"]].concat(), &["--confusion-matrix are of boxes"]);
+        if iou_type == "segm" {
+            let ratio = [&arguments[..], &["--dilation-ratio", "0.1"]].concat();
+            refuses(&ratio, &["--dilation-ratio", "segm"]);
+        }
+    }
+}
+
+#[test]
 fn analyses_are_added_to_the_report() {
     let ties = fixture("dt_b_score_ties.json");
     let truth = fixture("gt_val100_boxes.json");

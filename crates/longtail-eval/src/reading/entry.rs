@@ -9,6 +9,30 @@ use crate::detection::Detection;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unusual;
 
+/// An entry as the fast parser finds it.
+pub(crate) struct Entry<'a> {
+    /// What is missing is 0.
+    fields: Detection,
+    seen: u8,
+    /// JSON of `segmentation`; empty where there is none.
+    segmentation: &'a [u8],
+}
+
+impl Entry<'_> {
+    /// A detection with a box; `None` if a field is missing.
+    #[inline]
+    pub(crate) fn boxed(&self) -> Option<&Detection> {
+        (self.seen & BOXED == BOXED).then_some(&self.fields)
+    }
+
+    /// A detection with a mask: its fields, whether it has a box too, and the JSON of its mask; `None` if a
+    /// field is missing.
+    pub(crate) fn masked(&self) -> Option<(&Detection, bool, &[u8])> {
+        let complete = self.seen & MASKED == MASKED;
+        complete.then_some((&self.fields, self.seen & BOX != 0, self.segmentation))
+    }
+}
+
 /// What separates the entries of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Separator {
@@ -24,7 +48,7 @@ pub(super) fn parse_run<T>(
     bytes: &[u8],
     separator: Separator,
     last: bool,
-    convert: impl Fn(&Detection) -> Option<T>,
+    convert: impl Fn(&Entry<'_>) -> Option<T>,
     found: &mut Vec<T>,
 ) -> Result<(), Unusual> {
     let mut cursor = Cursor { bytes, at: 0 };
@@ -56,7 +80,7 @@ struct Cursor<'a> {
     at: usize,
 }
 
-impl Cursor<'_> {
+impl<'a> Cursor<'a> {
     #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
@@ -80,9 +104,9 @@ impl Cursor<'_> {
         Err(Unusual)
     }
 
-    fn entry(&mut self) -> Result<Detection, Unusual> {
+    fn entry(&mut self) -> Result<Entry<'a>, Unusual> {
         let mut entry = Detection { image_id: 0, category_id: 0, bbox: [0.0; 4], score: 0.0 };
-        let mut seen = 0u8;
+        let (mut seen, mut segmentation) = (0u8, &[][..]);
         self.expect(b'{')?;
         loop {
             self.skip_space();
@@ -108,7 +132,13 @@ impl Cursor<'_> {
                     }
                     self.expect(b']')?;
                 }
-                _ => self.skip_value()?,
+                _ => {
+                    let start = self.at;
+                    self.skip_value()?;
+                    if field == MASK {
+                        segmentation = &self.bytes[start..self.at];
+                    }
+                }
             }
             seen |= field;
             self.skip_space();
@@ -116,7 +146,7 @@ impl Cursor<'_> {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return if seen == EVERY { Ok(entry) } else { Err(Unusual) };
+                    return Ok(Entry { fields: entry, seen, segmentation });
                 }
                 _ => return Err(Unusual),
             }
@@ -137,7 +167,7 @@ impl Cursor<'_> {
         Ok(0)
     }
 
-    /// Any string, which may not be one of the four names written with escapes.
+    /// Any string, which may not be one of the names written with escapes.
     fn skip_string(&mut self) -> Result<(), Unusual> {
         let rest = &self.bytes[self.at..];
         if rest.first() != Some(&b'"') {
@@ -233,9 +263,16 @@ const IMAGE: u8 = 1;
 const CATEGORY: u8 = 2;
 const BOX: u8 = 4;
 const SCORE: u8 = 8;
-const EVERY: u8 = 15;
-const NAMES: [(&[u8], u8); 4] =
-    [(b"\"image_id\"", IMAGE), (b"\"category_id\"", CATEGORY), (b"\"bbox\"", BOX), (b"\"score\"", SCORE)];
+const MASK: u8 = 16;
+const BOXED: u8 = IMAGE | CATEGORY | BOX | SCORE;
+const MASKED: u8 = IMAGE | CATEGORY | MASK | SCORE;
+const NAMES: [(&[u8], u8); 5] = [
+    (b"\"image_id\"", IMAGE),
+    (b"\"category_id\"", CATEGORY),
+    (b"\"bbox\"", BOX),
+    (b"\"score\"", SCORE),
+    (b"\"segmentation\"", MASK),
+];
 
 /// Powers of ten that an f64 holds exactly.
 const POWERS: [f64; 23] = [
@@ -251,7 +288,7 @@ mod tests {
 
     fn parse(text: &str) -> Result<Vec<Detection>, Unusual> {
         let mut found = Vec::new();
-        parse_run(text.as_bytes(), Separator::Comma, true, |d| Some(*d), &mut found).map(|()| found)
+        parse_run(text.as_bytes(), Separator::Comma, true, |d| d.boxed().copied(), &mut found).map(|()| found)
     }
 
     fn with_score(score: &str) -> Result<f64, Unusual> {

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use longtail_annotations::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord, Layout};
-use longtail_formats::{ReadOptions, open_annotations};
+use longtail_formats::{Document, RawJson, ReadOptions, open_annotations};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::text::{Id, decoded, id, with_quoted_numbers};
-use crate::error::EvalError;
+use crate::{engine::annotations::masked_set::MaskedSet, error::EvalError};
 
 /// Opens ground truth of any format. A COCO or LVIS file may lack what evaluation does not read: names and
 /// sizes of images, names of categories, `area` (the box's is taken), `iscrowd` and `info`; ids may be
@@ -20,7 +20,26 @@ pub fn open_ground_truth(path: &Path, options: &ReadOptions) -> Result<Annotatio
     match open_annotations(path, options) {
         Ok(set) => Ok(set),
         // Where the text is at fault and not a field, the usual reader has said it best.
-        Err(error) if path.is_file() => lenient(path)?.ok_or_else(|| error.into()),
+        Err(error) if path.is_file() => {
+            let file = lenient(path)?.ok_or(error)?;
+            Ok(assemble(path, file).set)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// As [`open_ground_truth`], with the masks that the file has; what is wrong with one is said when it is
+/// scored.
+///
+/// # Errors
+/// As [`open_ground_truth`].
+pub fn open_masked_ground_truth(path: &Path, options: &ReadOptions) -> Result<MaskedSet, EvalError> {
+    match Document::open(path, options) {
+        Ok(document) => Ok(MaskedSet::of(document)),
+        Err(error) if path.is_file() => {
+            let file = lenient(path)?.ok_or(error)?;
+            Ok(MaskedSet::of(assemble(path, file)))
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -55,6 +74,7 @@ struct Object {
     area: Option<f64>,
     iscrowd: Option<Flag>,
     ignore: Option<Flag>,
+    segmentation: Option<Value>,
 }
 
 #[derive(Deserialize)]
@@ -83,7 +103,7 @@ impl Flag {
 }
 
 /// Reads what the usual reader refused; `None` if it is not JSON with an object at the top.
-fn lenient(path: &Path) -> Result<Option<AnnotationSet>, EvalError> {
+fn lenient(path: &Path) -> Result<Option<File>, EvalError> {
     let fail = |reason: String| EvalError::GroundTruth { set: path.display().to_string(), reason };
     let bytes = std::fs::read(path).map_err(|source| EvalError::io("read", path, source))?;
     let text = decoded(&bytes).map_err(fail)?;
@@ -96,14 +116,14 @@ fn lenient(path: &Path) -> Result<Option<AnnotationSet>, EvalError> {
             None => Err(error),
         });
     match parsed {
-        Ok(file) => Ok(Some(assemble(path, file))),
+        Ok(file) => Ok(Some(file)),
         Err(error) if error.is_data() => Err(fail(error.to_string())),
         Err(error) if error.is_eof() => Err(fail(format!("{error}; the file is cut short"))),
         Err(_) => Ok(None),
     }
 }
 
-fn assemble(path: &Path, file: File) -> AnnotationSet {
+fn assemble(path: &Path, file: File) -> Document {
     // A size is not read; what is not one is as good as none.
     let pixels = |size: Option<Value>| size.and_then(|size| size.as_f64()).map_or(0, |size| size as u32);
     let ids = |list: Option<Vec<Id>>| list.map(|list| list.into_iter().map(|id| id.0).collect::<Vec<_>>());
@@ -134,11 +154,17 @@ fn assemble(path: &Path, file: File) -> AnnotationSet {
         name: class.name.unwrap_or_else(|| class.id.to_string()),
         frequency: class.frequency,
     };
-    AnnotationSet {
+    let masks: Vec<_> = file.annotations.iter().map(|a| a.segmentation.as_ref().map(RawJson::of)).collect();
+    let set = AnnotationSet {
         path: Some(path.to_owned()),
         layout: if lvis { Layout::Lvis } else { Layout::Coco },
         images: file.images.into_iter().map(image).collect(),
         annotations: file.annotations.into_iter().map(annotation).collect(),
         categories: file.categories.into_iter().map(category).collect(),
+    };
+    let mut document = Document::new(set);
+    for (members, mask) in document.extras.annotations.iter_mut().zip(masks) {
+        mask.into_iter().for_each(|mask| members.push("segmentation", mask));
     }
+    document
 }

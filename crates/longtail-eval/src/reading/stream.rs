@@ -9,7 +9,7 @@ use std::{io::Read, path::Path};
 use rayon::prelude::*;
 
 use super::{
-    entry::{Separator, Unusual, parse_run},
+    entry::{Entry, Separator, Unusual, parse_run},
     explain::thorough,
     open::{is_parquet, open, whole_file},
     parquet,
@@ -47,6 +47,31 @@ pub(crate) fn stream<T: Send>(
     if is_parquet(path)? {
         return parquet::stream(path, convert, found);
     }
+    blocks(path, |entry| convert(entry.boxed()?), |rows| found(rows))
+}
+
+/// As [`stream`], for entries with masks, which no table has. What is found may be taken.
+///
+/// # Errors
+/// As [`stream`], and if the file is a table.
+pub(crate) fn stream_masks<T: Send>(
+    path: &Path,
+    convert: impl Fn(&Entry<'_>) -> Option<T> + Sync,
+    found: impl FnMut(&mut Vec<T>) -> Result<(), Unusual>,
+) -> Result<Result<(), Unusual>, EvalError> {
+    whole_file(path)?;
+    if is_parquet(path)? {
+        let reason = "it has boxes alone, and masks are asked for; give masks as JSON".into();
+        return Err(EvalError::Table { path: path.to_owned(), reason });
+    }
+    blocks(path, convert, found)
+}
+
+fn blocks<T: Send>(
+    path: &Path,
+    convert: impl Fn(&Entry<'_>) -> Option<T> + Sync,
+    mut found: impl FnMut(&mut Vec<T>) -> Result<(), Unusual>,
+) -> Result<Result<(), Unusual>, EvalError> {
     let io = |source| EvalError::io("read", path, source);
     let mut reader = open(path)?;
     let block = RUN * rayon::current_num_threads();
@@ -110,7 +135,7 @@ pub(crate) fn stream<T: Send>(
                 parse_run(&buffer[run[0]..run[1]], separator, last, &convert, rows)
             })
             .collect();
-        for (run, rows) in runs.iter().zip(&found_by_run) {
+        for (run, rows) in runs.iter().zip(&mut found_by_run) {
             if run.is_err() || found(rows).is_err() {
                 return Ok(Err(Unusual));
             }

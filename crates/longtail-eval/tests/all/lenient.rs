@@ -99,7 +99,8 @@ fn what_is_scored_is_demanded() {
         (cut_short.to_owned(), "cut short"),
         (DETECTIONS.to_owned(), "it is a list"),
     ] {
-        let error = folder.truth(text.as_bytes()).unwrap_err().to_string();
+        let read = folder.truth(text.as_bytes()).and_then(|set| GroundTruth::new(&set));
+        let error = read.unwrap_err().to_string();
         assert!(error.contains("truth.json") && error.contains(word), "`{word}` is not in `{error}`");
     }
     let error = folder.detections(&wide(DETECTIONS, u16::to_le_bytes)[..9]).unwrap_err().to_string();

@@ -13,18 +13,18 @@ use longtail_eval::{
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-fn folders() -> Vec<PathBuf> {
+pub fn folders() -> Vec<PathBuf> {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let more = std::env::var_os("LONGTAIL_EVAL_FIXTURES").map(PathBuf::from);
     [Some(own), more].into_iter().flatten().collect()
 }
 
-fn json(path: &Path) -> Value {
+pub fn json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 /// Compares every expected number; -1 of the references is "undefined" here.
-fn assert_same(case: &str, report: &EvalReport, expected: &Value) {
+pub fn assert_same(case: &str, report: &EvalReport, expected: &Value) {
     let same = |what: &str, found: Option<f64>, expected: &Value| {
         let expected = expected.as_f64().unwrap();
         let found = found.unwrap_or(-1.0);
@@ -105,7 +105,7 @@ fn assert_variants(name: &str, truth: &AnnotationSet, detections: &[Detection], 
 }
 
 /// The arrays have the references' bits.
-fn assert_arrays(name: &str, evaluation: &Evaluation, case: &Value) {
+pub fn assert_arrays(name: &str, evaluation: &Evaluation, case: &Value) {
     let found = evaluation.arrays();
     for (array, expected) in case.get("arrays").and_then(Value::as_object).into_iter().flatten() {
         let values = match array.as_str() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use longtail_annotations::FrequencyGroup;
 use longtail_eval::{
     Calibration, ClassDifference, Comparison, Difference, ErrorKind, ErrorOptions, ErrorReport, Metric,
-    Reliability,
+    Operating, OperatingPoint, Reliability,
     analysis::errors::{ERROR_SCHEMA_VERSION, ErrorCount, ErrorTally},
 };
 use longtail_report::{
@@ -98,10 +98,24 @@ fn analyses() {
         expected_calibration_error: Some(0.05),
         bins: vec![Reliability::default(), bin],
     };
+    let point = |score, recall| OperatingPoint { score, precision: Some(0.75), recall, f1: 0.6 };
+    let operating = |category_id, name: &str, best_f1, at_score| Operating {
+        category_id,
+        name: name.into(),
+        ground_truth: 8,
+        best_f1,
+        at_score,
+        curve: Vec::new(),
+    };
+    let none = OperatingPoint { score: 0.5, precision: None, recall: 0.0, f1: 0.0 };
     let analyses = Analyses {
         errors: Some(errors),
         confusions: Some(vec![pair("sunglasses", Some((120, 3))), pair("goggles", None)]),
         calibration: Some(vec![calibration(None), calibration(Some(FrequencyGroup::Rare))]),
+        operating_points: Some(vec![
+            operating(None, "all classes", Some(point(0.25, 0.5)), Some(point(0.5, 0.375))),
+            operating(Some(3), "goggles", None, Some(none)),
+        ]),
     };
     insta::assert_snapshot!(analyses.tables(plain).join("\n\n"));
 }

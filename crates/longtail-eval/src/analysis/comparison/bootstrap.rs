@@ -87,7 +87,7 @@ impl Resampler {
         };
         let classes = countable.into_par_iter().enumerate().map(class).collect();
         let (planes, recall_thresholds) = (plan.planes, plan.recall_thresholds.clone());
-        Ok(Self { classes, images: evaluation.images, planes, recall_thresholds })
+        Ok(Self { classes, images: evaluation.image_ids.len(), planes, recall_thresholds })
     }
 
     /// AP of every class with each image counted `weights[image]` times; `None` without countable ground

@@ -126,7 +126,7 @@ pub fn compare(
 ) -> Result<Vec<Comparison>, EvalError> {
     let same = |e: &Evaluation| {
         let first = &evaluations[0];
-        (e.images, &e.settings, &e.classes) == (first.images, &first.settings, &first.classes)
+        (&e.image_ids, &e.settings, &e.classes) == (&first.image_ids, &first.settings, &first.classes)
             && e.matches.countable == first.matches.countable
     };
     if evaluations.len() < 2 || bootstrap.resamples == 0 || !evaluations.iter().all(same) {

@@ -2,10 +2,14 @@
 
 use std::ops::Range;
 
-use super::ground_truth::{GroundTruth, NOT_CHOSEN};
+use super::{
+    ground_truth::{GroundTruth, NOT_CHOSEN},
+    mask_rows::{AreaSource, MaskRow},
+    masks::Mask,
+};
 use crate::{
     checks::first_few,
-    detection::{Detection, check_numbers},
+    detection::{Detection, MaskDetection, check_numbers},
     error::EvalError,
     order::counting_sort,
 };
@@ -22,7 +26,27 @@ pub(crate) struct Row {
     pub class: u32,
 }
 
-/// Detections of some ground truth's images, in the order in which they came: 48 bytes each.
+/// Rows with their masks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub rows: &'a [Row],
+    /// One a row; empty where boxes are scored.
+    pub masks: &'a [Mask],
+    pub areas: AreaSource,
+}
+
+impl Rows<'_> {
+    /// Area of a detection in pixels²; of its box, or of its mask.
+    pub(crate) fn area(&self, index: usize) -> f64 {
+        match self.masks.get(index) {
+            Some(mask) if !self.areas.boxes() => mask.area(),
+            _ => self.rows[index].bbox[2] * self.rows[index].bbox[3],
+        }
+    }
+}
+
+/// Detections of some ground truth's images, in the order in which they came: 48 bytes each, and their masks
+/// as compressed text.
 ///
 /// They can be added batch by batch, during training too; files are read by
 /// [`Detections::read`](crate::Detections::read).
@@ -30,6 +54,8 @@ pub(crate) struct Row {
 pub struct Detections<'a> {
     pub(crate) truth: &'a GroundTruth,
     pub(crate) rows: Vec<Row>,
+    pub(crate) masks: Vec<Mask>,
+    pub(crate) areas: AreaSource,
     /// Images to keep; detections of others are checked and dropped.
     pub(crate) images: Range<u32>,
     pub(crate) seen: u64,
@@ -81,15 +107,21 @@ impl<'a> Detections<'a> {
     pub fn new(truth: &'a GroundTruth, shard: Shard) -> Self {
         let images = shard.images(truth.images());
         let counts_others = shard.number == 1;
-        Self { truth, rows: Vec::new(), images, seen: 0, not_chosen: 0, counts_others }
+        let (rows, masks, areas) = (Vec::new(), Vec::new(), AreaSource::default());
+        Self { truth, rows, masks, areas, images, seen: 0, not_chosen: 0, counts_others }
     }
 
     /// Adds a batch.
     ///
     /// # Errors
-    /// If a detection is of an unknown image, is not finite or has a negative size; its index counts from the
-    /// first batch on. The batch is then not added.
+    /// If a detection is of an unknown image, is not finite or has a negative size, or masks are scored; its
+    /// index counts from the first batch on. The batch is then not added.
     pub fn extend(&mut self, batch: &[Detection]) -> Result<(), EvalError> {
+        if self.truth.masks.is_some() && !batch.is_empty() {
+            let reason =
+                "`segmentation` is missing, and masks are scored; add masks with extend_masks".into();
+            return Err(EvalError::Detection { index: self.seen as usize, reason });
+        }
         let row = |(index, detection): (usize, &Detection)| {
             let fail = |reason: String| EvalError::Detection { index: self.seen as usize + index, reason };
             row(self.truth, detection).map_err(|problem| {
@@ -99,6 +131,53 @@ impl<'a> Detections<'a> {
         let rows: Vec<Row> = batch.iter().enumerate().map(row).collect::<Result<_, _>>()?;
         self.push(&rows);
         Ok(())
+    }
+
+    /// Adds a batch of detections with masks.
+    ///
+    /// # Errors
+    /// As [`Self::extend`]; if a mask is missing, is none or not of its image's size; if the first detection
+    /// has a box and another has not; if boxes are scored.
+    pub fn extend_masks(&mut self, batch: &[MaskDetection]) -> Result<(), EvalError> {
+        let fail =
+            |index: usize, reason: String| EvalError::Detection { index: self.seen as usize + index, reason };
+        if self.truth.masks.is_none() && !batch.is_empty() {
+            return Err(fail(0, "it has a mask, and boxes are scored; add boxes with extend".into()));
+        }
+        let row = |(index, detection): (usize, &MaskDetection)| {
+            MaskRow::of(self.truth, detection).map_err(|problem| {
+                fail(index, problem.reason(self.truth, batch[index..].iter().map(|d| d.image_id)))
+            })
+        };
+        let mut rows: Vec<MaskRow> = batch.iter().enumerate().map(row).collect::<Result<_, _>>()?;
+        let mut areas = self.areas;
+        areas.add(rows.iter().map(|row| row.boxed)).map_err(|index| {
+            let rule = "and areas are those of boxes where the first detection has one";
+            fail(index, format!("`bbox` is missing, {rule}; give every detection a box, or none"))
+        })?;
+        self.areas = areas;
+        self.push_masks(&mut rows);
+        Ok(())
+    }
+
+    /// Adds checked rows, and takes their masks.
+    pub(crate) fn push_masks(&mut self, rows: &mut Vec<MaskRow>) {
+        self.seen += rows.len() as u64;
+        for MaskRow { row, mask, .. } in rows.drain(..) {
+            match mask {
+                Some(mask) if self.images.contains(&row.image) => {
+                    self.rows.push(row);
+                    self.masks.push(mask);
+                }
+                None if self.counts_others => self.not_chosen += 1,
+                _ => {}
+            }
+        }
+    }
+
+    /// Everything that was kept.
+    pub(crate) fn all(&self) -> Rows<'_> {
+        Rows { rows: &self.rows, masks: &self.masks, areas: self.areas }
     }
 
     /// Adds checked rows.

@@ -9,6 +9,7 @@ use super::{
     curves::ClassCurves,
     detections::{Detections, Shard},
     ground_truth::{Class, GroundTruth},
+    iou_type::IouType,
     matches::Matches,
     metrics,
     protocol::Protocol,
@@ -30,8 +31,8 @@ pub struct Evaluation {
     pub(crate) label: String,
     /// By ascending id; a single one where classes do not matter.
     pub(crate) classes: Vec<Class>,
-    /// Images that take part.
-    pub(crate) images: usize,
+    /// Of the images that take part, ascending.
+    pub(crate) image_ids: Vec<i64>,
     pub(crate) matches: Matches,
 }
 
@@ -52,7 +53,7 @@ impl Evaluation {
             settings: settings.clone(),
             label: truth.label.clone(),
             classes: scored_classes(&plan, &truth.classes.list),
-            images: truth.images(),
+            image_ids: truth.image_ids.clone(),
             plan,
             matches,
         }
@@ -106,6 +107,9 @@ impl Evaluation {
         ];
         let mut provenance: BTreeMap<String, String> =
             provenance.map(|(name, value)| (name.to_owned(), value)).into();
+        if self.settings.iou_type != IouType::Bbox {
+            provenance.insert("iou_type".to_owned(), self.settings.iou_type.to_string());
+        }
         provenance.extend(self.settings.parameters.not_default());
         EvalReport {
             schema_version: SCHEMA_VERSION,
@@ -127,7 +131,7 @@ impl Evaluation {
             let at_half = &row.outcomes[plane];
             row.score >= score && (at_half.hit | at_half.ignored) & bit == 0
         });
-        Ok(wrong.count() as f64 / self.images as f64)
+        Ok(wrong.count() as f64 / self.image_ids.len() as f64)
     }
 }
 

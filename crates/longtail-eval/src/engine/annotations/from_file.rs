@@ -10,16 +10,18 @@ use std::{
 use rayon::prelude::*;
 
 use super::{
-    detections::{Detections, Row, Shard, row},
+    detections::{Detections, Row, Rows, Shard, row},
     evaluation::Evaluation,
     ground_truth::{Federated, GroundTruth, NOT_CHOSEN},
+    mask_rows::{AreaSource, MaskRow},
+    masks::Mask,
     matches::Matches,
     settings::{Plan, Settings},
     task::Task,
 };
 use crate::{
     error::EvalError,
-    reading::{Unusual, stream, thorough},
+    reading::{Unusual, stream, stream_masks, thorough, thorough_masks},
 };
 
 /// Detections that wait for more before their images are matched: enough work for every thread.
@@ -30,13 +32,17 @@ const IMAGES: usize = 64;
 const LEAST_ENTRY: u64 = 56;
 
 impl Detections<'_> {
-    /// Adds the detections of a file; fields besides those of [`Detection`](crate::Detection) are ignored.
+    /// Adds the detections of a file; fields besides those of [`Detection`](crate::Detection), or of
+    /// [`MaskDetection`](crate::MaskDetection) where masks are scored, are ignored.
     ///
     /// # Errors
     /// If the file cannot be read or is no such list, the message names entry and field, or has line and
     /// column; if a detection is of an unknown image, is not finite or has a negative size; if memory runs
     /// out. Nothing is added then.
     pub fn read(&mut self, path: &Path) -> Result<(), EvalError> {
+        if self.truth.masks.is_some() {
+            return self.read_masks(path);
+        }
         let (rows, seen) = (self.rows.len(), self.seen);
         if self.images.len() == self.truth.images() {
             let bytes = path.metadata().map_or(0, |m| m.len());
@@ -65,6 +71,25 @@ impl Detections<'_> {
         }
         Ok(())
     }
+
+    fn read_masks(&mut self, path: &Path) -> Result<(), EvalError> {
+        let (truth, before) = (self.truth, (self.rows.len(), self.seen, self.not_chosen, self.areas));
+        let add = |rows: &mut Vec<MaskRow>| {
+            self.areas.add(rows.iter().map(|row| row.boxed)).map_err(|_| Unusual)?;
+            self.push_masks(rows);
+            Ok(())
+        };
+        let fast = stream_masks(path, |entry| MaskRow::of_entry(truth, entry), add);
+        if !matches!(fast, Ok(Ok(()))) {
+            self.rows.truncate(before.0);
+            self.masks.truncate(before.0);
+            (self.seen, self.not_chosen, self.areas) = (before.1, before.2, before.3);
+        }
+        if fast?.is_err() {
+            self.extend_masks(&thorough_masks(path)?)?;
+        }
+        Ok(())
+    }
 }
 
 impl Evaluation {
@@ -81,8 +106,15 @@ impl Evaluation {
         if plan.per_class.is_none() {
             let federated = plan.federated.then(|| truth.federated()).transpose()?;
             let mut images = Images::new(truth, &plan, federated);
-            let add = |rows: &[Row]| images.add(rows);
-            if stream(path, |detection| row(truth, detection).ok(), add)?.is_ok()
+            let read = match truth.masks {
+                None => stream(path, |d| row(truth, d).ok(), |rows: &[Row]| images.add(rows))?,
+                Some(_) => stream_masks(
+                    path,
+                    |entry| MaskRow::of_entry(truth, entry),
+                    |rows| images.add_masks(rows),
+                )?,
+            };
+            if read.is_ok()
                 && let Ok(matches) = images.finish()
             {
                 return Ok(Self::of(truth, settings, plan, matches));
@@ -101,6 +133,9 @@ struct Images<'a> {
     federated: Option<&'a Federated>,
     /// Detections of images that are not matched yet; of the last image there may be more to come.
     waiting: Vec<Row>,
+    /// Their masks, where masks are scored.
+    masks: Vec<Mask>,
+    areas: AreaSource,
     /// By index of the image.
     matched: Vec<bool>,
     matches: Matches,
@@ -114,6 +149,8 @@ impl<'a> Images<'a> {
             plan,
             federated,
             waiting: Vec::with_capacity(2 * WAITING),
+            masks: Vec::new(),
+            areas: AreaSource::default(),
             matched: vec![false; truth.images()],
             matches: Matches::default(),
             matching: Duration::ZERO,
@@ -130,6 +167,29 @@ impl<'a> Images<'a> {
         } else {
             self.waiting.extend_from_slice(rows);
         }
+        self.match_complete()
+    }
+
+    /// The same with masks.
+    fn add_masks(&mut self, rows: &mut Vec<MaskRow>) -> Result<(), Unusual> {
+        self.areas.add(rows.iter().map(|row| row.boxed)).map_err(|_| Unusual)?;
+        for MaskRow { row, mask, .. } in rows.drain(..) {
+            match mask {
+                Some(mask) => {
+                    self.waiting.push(row);
+                    self.masks.push(mask);
+                }
+                None => {
+                    self.matches.counts.read += 1;
+                    self.matches.counts.not_chosen += 1;
+                }
+            }
+        }
+        self.match_complete()
+    }
+
+    /// Matches what waits but for the last image, of which there may be more to come, once it is much.
+    fn match_complete(&mut self) -> Result<(), Unusual> {
         if self.waiting.len() < WAITING {
             return Ok(());
         }
@@ -142,23 +202,27 @@ impl<'a> Images<'a> {
     /// Matches the images of the first `count` waiting detections.
     fn match_first(&mut self, count: usize) -> Result<(), Unusual> {
         let start = Instant::now();
-        let images: Vec<&[Row]> = self.waiting[..count].chunk_by(|a, b| a.image == b.image).collect();
-        for rows in &images {
+        let mut images: Vec<Rows<'_>> = Vec::new();
+        let mut first = 0;
+        for rows in self.waiting[..count].chunk_by(|a, b| a.image == b.image) {
             if std::mem::replace(&mut self.matched[rows[0].image as usize], true) {
                 return Err(Unusual);
             }
+            let masks = self.masks.get(first..first + rows.len()).unwrap_or_default();
+            images.push(Rows { rows, masks, areas: self.areas });
+            first += rows.len();
         }
         let (truth, plan, federated) = (self.truth, self.plan, self.federated);
         let tasks: Vec<Task<'_>> = images
             .par_chunks(IMAGES)
             .map(|images| {
-                let most = images.iter().map(|rows| rows.len()).sum();
+                let most = images.iter().map(|all| all.rows.len()).sum();
                 let mut task = Task::new(truth, plan, most);
                 let mut indices = Vec::new();
-                for rows in images {
+                for all in images {
                     indices.clear();
-                    indices.extend(0..rows.len() as u32);
-                    task.match_image(rows, rows[0].image, &indices, None, federated);
+                    indices.extend(0..all.rows.len() as u32);
+                    task.match_image(*all, all.rows[0].image, &indices, None, federated);
                 }
                 // As long as it must be: a task asks for as much as all detections would need.
                 task.found = task.found.compact();
@@ -167,6 +231,7 @@ impl<'a> Images<'a> {
             .collect();
         tasks.into_iter().for_each(|task| self.matches.add(task));
         self.waiting.drain(..count);
+        self.masks.drain(..count.min(self.masks.len()));
         self.matching += start.elapsed();
         Ok(())
     }
@@ -177,7 +242,8 @@ impl<'a> Images<'a> {
         // Images without detections have boxes that count.
         let mut task = Task::new(self.truth, self.plan, 0);
         for (image, _) in (0u32..).zip(&self.matched).filter(|(_, matched)| !**matched) {
-            task.match_image(&[], image, &[], None, self.federated);
+            let none = Rows { rows: &[], masks: &[], areas: self.areas };
+            task.match_image(none, image, &[], None, self.federated);
         }
         self.matches.add(task);
         self.matches.sort(self.plan);

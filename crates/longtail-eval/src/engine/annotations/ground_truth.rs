@@ -4,9 +4,15 @@
 use std::sync::Arc;
 
 use longtail_annotations::{Annotation, AnnotationSet, Category, FrequencyGroup, ImageRecord};
+use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::{Deserialize, Serialize};
 
+use super::{
+    masked_set::MaskedSet,
+    masks::Mask,
+    truth_masks::{MaskOf, TruthMasks, size_for_masks},
+};
 use crate::{
     checks::{check_box, first_few, unique},
     error::EvalError,
@@ -37,12 +43,14 @@ pub(crate) struct TruthBox {
     pub class: u32,
     /// x, y, width, height.
     pub bbox: [f64; 4],
-    /// As given, else the box's.
+    /// As given, else the mask's, else the box's.
     pub area: f64,
     pub crowd: bool,
     pub ignore: bool,
     /// The references read the match of such a box as no match.
     pub id_is_zero: bool,
+    /// Index among the masks, where there are any.
+    pub mask: u32,
 }
 
 /// Images and categories to evaluate; everything by default.
@@ -120,6 +128,7 @@ pub struct GroundTruth {
     pub(crate) image_ids: Vec<i64>,
     pub(crate) classes: Arc<Classes>,
     boxes: Vec<TruthBox>,
+    pub(crate) masks: Option<TruthMasks>,
     /// Where each image's boxes start, and the end.
     starts: Vec<usize>,
     federated: Result<Federated, String>,
@@ -152,7 +161,24 @@ impl GroundTruth {
         let fail = |reason: String| EvalError::GroundTruth { set: set.label(), reason };
         unique("annotation", set.annotations.iter().map(|a| a.id)).map_err(fail)?;
         let classes = Classes::new(&set.categories, chosen.categories.as_deref()).map_err(fail)?;
-        Self::of(&set.label(), &set.images, &set.annotations, Arc::new(classes), chosen.images.as_deref())
+        let (images, annotations) = (&set.images, &set.annotations);
+        Self::of(&set.label(), images, annotations, Arc::new(classes), chosen.images.as_deref(), None)
+    }
+
+    /// The chosen images and categories of a set with masks, to score masks against.
+    ///
+    /// # Errors
+    /// As [`Self::chosen`], and if an annotation that takes part has no mask, or one that is none or not of
+    /// its image's size.
+    pub fn masked(masked: &MaskedSet, chosen: &Chosen) -> Result<Self, EvalError> {
+        let set = &masked.set;
+        let fail = |reason: String| EvalError::GroundTruth { set: set.label(), reason };
+        unique("annotation", set.annotations.iter().map(|a| a.id)).map_err(fail)?;
+        let classes = Classes::new(&set.categories, chosen.categories.as_deref()).map_err(fail)?;
+        let (images, annotations) = (&set.images, &set.annotations);
+        let masks: &MaskOf<'_> = &|index| masked.mask(index);
+        let chosen = chosen.images.as_deref();
+        Self::of(&set.label(), images, annotations, Arc::new(classes), chosen, Some(masks))
     }
 
     /// Images and annotations whose classes are sorted already. Annotation ids need not be unique.
@@ -162,6 +188,7 @@ impl GroundTruth {
         annotations: &[Annotation],
         classes: Arc<Classes>,
         chosen_images: Option<&[i64]>,
+        masks: Option<&MaskOf<'_>>,
     ) -> Result<Self, EvalError> {
         let fail = |reason: String| EvalError::GroundTruth { set: label.to_owned(), reason };
         unique("image", images.iter().map(|i| i.id)).map_err(fail)?;
@@ -178,12 +205,31 @@ impl GroundTruth {
             all_images.iter().map(|image| image.id).filter(|id| !takes_part(*id)).collect();
         other_images.sort_unstable();
 
+        let sizes: Vec<[u32; 2]> = images.iter().map(|image| [image.height, image.width]).collect();
+        let mask = |(index, annotation): (usize, &Annotation)| -> Result<Option<Mask>, EvalError> {
+            let Some(masks) = masks else { return Ok(None) };
+            let image = index_of_image.of(annotation.image_id);
+            let Some(image) = image.filter(|_| classes.index(annotation.category_id) < NOT_CHOSEN) else {
+                return Ok(None);
+            };
+            let about = |reason: String| fail(format!("annotation {}: {reason}", annotation.id));
+            let size = size_for_masks(sizes[image as usize]).map_err(about)?;
+            let missing = || about("`segmentation` is missing, and masks are scored".into());
+            let given = masks(index).map_err(about)?.ok_or_else(missing)?;
+            let mask = Mask::new(given, size).map_err(|error| about(format!("`segmentation`: {error}")))?;
+            Ok(Some(mask))
+        };
+        let found: Vec<Option<Mask>> =
+            annotations.par_iter().enumerate().map(mask).collect::<Result<_, _>>()?;
+        let mut list = Vec::new();
+
         let mut boxes = Vec::with_capacity(annotations.len());
-        for annotation in annotations {
+        for (annotation, mask) in annotations.iter().zip(found) {
             let about = |reason: String| fail(format!("annotation {}: {reason}", annotation.id));
             check_box(&annotation.bbox).map_err(about)?;
             let [_, _, width, height] = annotation.bbox;
-            let area = annotation.area.unwrap_or(width * height);
+            let area_of_mask = mask.as_ref().map(Mask::area);
+            let area = annotation.area.or(area_of_mask).unwrap_or(width * height);
             if area.is_nan() {
                 return Err(about("`area` is NaN; leave it out to use the box's".into()));
             }
@@ -195,7 +241,9 @@ impl GroundTruth {
                     crowd: annotation.iscrowd,
                     ignore: annotation.ignore,
                     id_is_zero: annotation.id == 0,
+                    mask: list.len() as u32,
                 };
+                list.extend(mask);
                 boxes.push((image, truth));
             }
         }
@@ -224,7 +272,8 @@ impl GroundTruth {
         });
         let boxes = boxes.into_iter().map(|(_, truth)| truth).collect();
         let label = label.to_owned();
-        Ok(Self { label, image_ids, classes, boxes, starts, federated, index_of_image, other_images })
+        let masks = masks.map(|_| TruthMasks::new(list, sizes));
+        Ok(Self { label, image_ids, classes, boxes, masks, starts, federated, index_of_image, other_images })
     }
 
     /// Some of its images.
@@ -240,8 +289,17 @@ impl GroundTruth {
         images.sort_unstable();
         images.dedup();
         let (mut boxes, mut starts) = (Vec::new(), vec![0]);
+        let mut masks = self.masks.as_ref().map(|_| TruthMasks::default());
         for &image in &images {
+            let of_image = boxes.len();
             boxes.extend_from_slice(self.boxes_of(image as usize));
+            if let (Some(part), Some(all)) = (&mut masks, &self.masks) {
+                part.push_size_of(all, image as usize);
+                for truth in boxes[of_image..].iter_mut().filter(|truth| truth.class < NOT_CHOSEN) {
+                    let mask = all.of(truth.mask).clone();
+                    truth.mask = part.push(mask);
+                }
+            }
             starts.push(boxes.len());
         }
         let of_images = |lists: &[Vec<u32>]| images.iter().map(|&i| lists[i as usize].clone()).collect();
@@ -256,6 +314,7 @@ impl GroundTruth {
             image_ids,
             classes: self.classes.clone(),
             boxes,
+            masks,
             starts,
             federated,
             other_images: Vec::new(),

@@ -101,7 +101,7 @@ impl Matches {
                 let most = images.iter().map(|&image| rows_of(image).len()).sum();
                 let mut task = Task::new(truth, plan, most);
                 for &image in images {
-                    task.match_image(&detections.rows, image, rows_of(image), kept.as_deref(), federated);
+                    task.match_image(detections.all(), image, rows_of(image), kept.as_deref(), federated);
                 }
                 task
             })

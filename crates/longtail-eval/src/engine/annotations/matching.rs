@@ -55,6 +55,11 @@ impl Matcher {
         }
     }
 
+    /// The least threshold: overlaps below need not be exact.
+    pub(crate) fn least(&self) -> f64 {
+        self.least
+    }
+
     /// Outcomes of detections by descending score, appended to `outcomes`: of each detection one a plane. How
     /// many boxes count is appended to `countable`: one an area range. `sizes` are the detections' areas;
     /// `overlap(detection, truth, is_crowd)`; `not_exhaustive`: the image's boxes of the class may be

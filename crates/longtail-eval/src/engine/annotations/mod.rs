@@ -3,8 +3,11 @@
 //! | module | purpose |
 //! | --- | --- |
 //! | [`protocol`], [`settings`], [`parameters`] | the rules, and everything that can be chosen |
+//! | [`iou_type`] | boxes, masks or boundaries |
 //! | [`ground_truth`] | ground truth, checked and sorted |
-//! | [`detections`] | detections, one or millions |
+//! | [`detections`], `mask_rows` | detections, one or millions; those with masks |
+//! | [`masked_set`], `truth_masks` | ground truth with masks |
+//! | `masks` | masks checked, and their overlaps |
 //! | `matching` | detections to ground truth, one image and class at a time |
 //! | `task` | the same, image by image |
 //! | `matches` | all outcomes, by image and by class |
@@ -22,6 +25,10 @@ pub mod detections;
 pub mod evaluation;
 mod from_file;
 pub mod ground_truth;
+pub mod iou_type;
+mod mask_rows;
+pub mod masked_set;
+mod masks;
 pub(crate) mod matches;
 pub(crate) mod matching;
 mod metrics;
@@ -32,3 +39,4 @@ pub mod settings;
 mod stored;
 pub mod streaming;
 mod task;
+mod truth_masks;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::{
     detections::{Detections, Shard},
     evaluation::Evaluation,
-    ground_truth::GroundTruth,
+    ground_truth::{GroundTruth, NOT_CHOSEN},
     matches::Matches,
     settings::Settings,
     stored::{Origin, Stored, hex},
@@ -33,6 +33,7 @@ impl Partial {
             return Err(EvalError::NoShards { protocol: settings.protocol });
         }
         let truth = detections.truth;
+        plan.check(truth)?;
         let origin = Origin { shard: (shard.number, shard.of), ground_truth: fingerprint(truth) };
         let mut matches = Matches::of(detections, &plan)?;
         let first = detections.images.start;
@@ -45,6 +46,7 @@ impl Partial {
             classes: truth.classes.list.clone(),
             rank: truth.classes.rank.clone(),
             image_ids: truth.image_ids[images].to_vec(),
+            areas: detections.areas,
             matches,
         };
         Ok(Self { stored, origin })
@@ -113,7 +115,7 @@ impl Partial {
         }
         let mut rest = parts.into_iter().map(|part| part.stored);
         let mut whole = rest.next().expect("there is a first part");
-        rest.for_each(|part| whole.append(part));
+        rest.try_for_each(|part| whole.append(part)).map_err(fail)?;
         whole.evaluation().map_err(fail)
     }
 }
@@ -127,6 +129,9 @@ fn fingerprint(truth: &GroundTruth) -> String {
             hash.update(t.class.to_le_bytes());
             t.bbox.iter().chain([&t.area]).for_each(|v| hash.update(v.to_le_bytes()));
             hash.update([u8::from(t.crowd), u8::from(t.ignore)]);
+            if let Some(masks) = truth.masks.as_ref().filter(|_| t.class < NOT_CHOSEN) {
+                hash.update(masks.of(t.mask).text());
+            }
         }
     }
     truth.classes.list.iter().for_each(|class| hash.update(class.id.to_le_bytes()));

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ground_truth::GroundTruth,
+    iou_type::IouType,
     parameters::{AreaRange, Parameters, Planes},
     protocol::Protocol,
 };
@@ -45,6 +46,8 @@ impl FromStr for MaxDetections {
 pub struct Settings {
     /// The rules.
     pub protocol: Protocol,
+    /// What overlaps are measured of.
+    pub iou_type: IouType,
     /// Caps of detections.
     pub max_detections: MaxDetections,
     /// The references store the id of a matched box, so that id 0 reads as "no match". `true` counts such
@@ -62,10 +65,10 @@ const FIXED_PER_CLASS: usize = 10_000;
 const COCO_CAPS: [usize; 3] = [1, 10, 100];
 
 impl Settings {
-    /// A protocol as its reference has it.
+    /// A protocol as its reference has it, of boxes.
     pub fn strict(protocol: Protocol) -> Self {
         let (max_detections, parameters) = (MaxDetections::Protocol, Parameters::default());
-        Self { protocol, max_detections, corrected_ids: false, parameters }
+        Self { protocol, iou_type: IouType::Bbox, max_detections, corrected_ids: false, parameters }
     }
 
     /// What follows from the settings.
@@ -83,6 +86,12 @@ impl Settings {
                 self.protocol
             );
             return fail("class_agnostic", reason);
+        }
+        if let IouType::Boundary { dilation_ratio } = self.iou_type
+            && !(dilation_ratio >= 0.0 && dilation_ratio.is_finite())
+        {
+            let reason = format!("{dilation_ratio} is not a number from 0 on; the challenge's is 0.02");
+            return fail("dilation_ratio", reason);
         }
         let (mut per_image, mut per_class, mut caps) = (None, None, Vec::new());
         match (self.protocol, &self.max_detections) {
@@ -111,6 +120,7 @@ impl Settings {
         let whole = areas.iter().position(|area| area.name == AreaRange::ALL);
         Ok(Plan {
             rules: Rules { crowds: !lvis, ignore_field: lvis, corrected_ids: self.corrected_ids },
+            iou_type: self.iou_type,
             federated: lvis,
             per_image,
             per_class,
@@ -140,6 +150,7 @@ pub(crate) struct Rules {
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub rules: Rules,
+    pub iou_type: IouType,
     /// A class is scored only where it is annotated or verified absent, and boxes without area are left out
     /// (LVIS).
     pub federated: bool,
@@ -161,17 +172,35 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Refuses ground truth that the protocol cannot score in part.
+    /// Refuses ground truth that the protocol cannot score in part, or that lacks masks.
     ///
     /// # Errors
-    /// If images were chosen and the protocol caps classes over all images.
+    /// If images were chosen and the protocol caps classes over all images, or boxes are scored and there are
+    /// masks, or the other way round.
     pub(crate) fn check(&self, truth: &GroundTruth) -> Result<(), EvalError> {
         if self.per_class.is_some() && truth.has_other_images() {
             let reason = "lvis-fixed and lvis-pooled cap the detections of a class over all images, so that some of \
                           them cannot be chosen; use lvis or coco, or ground truth of these images alone";
             return Err(EvalError::Parameter { name: "images", reason: reason.into() });
         }
-        Ok(())
+        let reason = match (self.iou_type.needs_masks(), truth.masks.is_some()) {
+            (true, false) => {
+                "masks are scored, and the ground truth was made without; make it of a MaskedSet"
+            }
+            (false, true) => {
+                "boxes are scored, and the ground truth was made with masks; make it of its set alone"
+            }
+            _ => return Ok(()),
+        };
+        Err(EvalError::Parameter { name: "iou_type", reason: reason.into() })
+    }
+
+    /// The share of the diagonal that a boundary is wide.
+    pub(crate) fn dilation_ratio(&self) -> Option<f64> {
+        match self.iou_type {
+            IouType::Boundary { dilation_ratio } => Some(dilation_ratio),
+            IouType::Bbox | IouType::Segm => None,
+        }
     }
 
     /// Best detections of an image and class.

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::{
     evaluation::{Evaluation, scored_classes},
     ground_truth::Class,
+    mask_rows::AreaSource,
     matches::{Block, Cell, Countable, Matched, Matches},
     matching::Outcome,
     settings::Settings,
@@ -19,7 +20,7 @@ use super::{
 use crate::{checks::first_few, report::DetectionCounts};
 
 /// Version of the layout.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The metadata's key.
 const KEY: &str = "longtail-evaluation";
 
@@ -34,6 +35,8 @@ pub(crate) struct Stored {
     /// By class: what decides ties where classes do not matter.
     pub rank: Vec<u32>,
     pub image_ids: Vec<i64>,
+    /// Of detections with masks.
+    pub areas: AreaSource,
     /// Images are indices of `image_ids`.
     pub matches: Matches,
 }
@@ -56,6 +59,7 @@ struct Header {
     label: String,
     classes: Vec<Class>,
     rank: Vec<u32>,
+    areas: AreaSource,
     detections: DetectionCounts,
     origin: Option<Origin>,
     /// Of the arrays, so that a damaged file is noticed.
@@ -64,7 +68,12 @@ struct Header {
 
 impl Stored {
     /// Adds the images of another, which must be of the same classes and settings; its rows come after.
-    pub(crate) fn append(&mut self, mut other: Self) {
+    ///
+    /// # Errors
+    /// If areas are of boxes in one and of masks in the other.
+    pub(crate) fn append(&mut self, mut other: Self) -> Result<(), String> {
+        let differ = "areas are those of boxes in one and those of masks in another; give all detections a box, or none";
+        self.areas = self.areas.joined(other.areas).ok_or(differ)?;
         let first = self.image_ids.len() as u32;
         self.image_ids.append(&mut other.image_ids);
         let Matches { mut parts, mut countable, counts, matching } = other.matches;
@@ -74,6 +83,7 @@ impl Stored {
         self.matches.countable.append(countable);
         self.matches.counts += counts;
         self.matches.matching += matching;
+        Ok(())
     }
 
     /// The evaluation of all images, in ascending order of their ids.
@@ -87,9 +97,9 @@ impl Stored {
         if repeated.peek().is_some() {
             return Err(format!("image id {} is in several parts", first_few(repeated)));
         }
-        let mut order: Vec<i64> = self.image_ids.clone();
-        order.sort_unstable();
-        let index_of: FxHashMap<i64, u32> = order.into_iter().zip(0..).collect();
+        let mut ascending: Vec<i64> = self.image_ids.clone();
+        ascending.sort_unstable();
+        let index_of: FxHashMap<i64, u32> = ascending.iter().copied().zip(0..).collect();
         let index: Vec<u32> = self.image_ids.iter().map(|id| index_of[id]).collect();
         let Matches { parts, countable, .. } = &mut self.matches;
         parts
@@ -102,7 +112,7 @@ impl Stored {
             classes: scored_classes(&plan, &self.classes),
             settings: self.settings,
             label: self.label,
-            images: self.image_ids.len(),
+            image_ids: ascending,
             plan,
             matches: self.matches,
         })
@@ -121,6 +131,7 @@ impl Stored {
             label: self.label.clone(),
             classes: self.classes.clone(),
             rank: self.rank.clone(),
+            areas: self.areas,
             detections: self.matches.counts,
             origin,
             sha256: digest(arrays),
@@ -197,8 +208,8 @@ impl Stored {
             counts: header.detections,
             ..Matches::default()
         };
-        let Header { settings, label, classes, rank, origin, .. } = header;
-        Ok((Self { settings, label, classes, rank, image_ids, matches }, origin))
+        let Header { settings, label, classes, rank, areas, origin, .. } = header;
+        Ok((Self { settings, label, classes, rank, image_ids, areas, matches }, origin))
     }
 }
 

@@ -1,20 +1,27 @@
 //! An evaluation fed from memory, batch by batch: during training, from arrays, in any number of threads or
 //! processes.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use longtail_annotations::{Annotation, Category, ImageRecord};
+use longtail_mask::Segmentation;
 use rustc_hash::FxHashSet;
 
 use super::{
     detections::{Detections, Shard},
     evaluation::Evaluation,
     ground_truth::{Class, Classes, GroundTruth},
+    mask_rows::AreaSource,
     matches::Matches,
     settings::{Plan, Settings},
     stored::Stored,
+    truth_masks::MaskOf,
 };
-use crate::{checks::first_few, detection::Detection, error::EvalError};
+use crate::{
+    checks::first_few,
+    detection::{Detection, MaskDetection},
+    error::EvalError,
+};
 
 /// Some images with their ground truth and all their detections.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,6 +32,20 @@ pub struct Batch<'a> {
     pub annotations: &'a [Annotation],
     /// Their detections; in an image by any order, of which ties of scores keep theirs.
     pub detections: &'a [Detection],
+}
+
+/// Some images with the masks of their ground truth and of all their detections.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MaskBatch<'a> {
+    /// The images; ids and sizes, and under LVIS the lists of categories, are read.
+    pub images: &'a [ImageRecord],
+    /// Their ground truth, as in [`Batch`].
+    pub annotations: &'a [Annotation],
+    /// The mask of each annotation.
+    pub segmentations: &'a [Option<Segmentation>],
+    /// Their detections, as in [`Batch`]. The first of all batches decides what areas are
+    /// ([`MaskDetection::bbox`]).
+    pub detections: &'a [MaskDetection],
 }
 
 /// An evaluation that grows by batches of images and keeps no more than the outcomes of their detections.
@@ -98,6 +119,7 @@ impl StreamingEvaluation {
             classes: classes.list.clone(),
             rank: classes.rank.clone(),
             image_ids: Vec::new(),
+            areas: AreaSource::default(),
             matches: Matches::default(),
         };
         Ok(Self { plan, classes, images: FxHashSet::default(), stored })
@@ -115,12 +137,40 @@ impl StreamingEvaluation {
     /// finite; nothing is added then.
     pub fn update(&mut self, batch: &Batch<'_>) -> Result<(), EvalError> {
         let Batch { images, annotations, detections } = *batch;
-        let truth = GroundTruth::of(&self.stored.label, images, annotations, self.classes.clone(), None)?;
-        if let Some(lost) = annotations.iter().find(|a| truth.image(a.image_id).is_none()) {
-            let reason = format!("annotation {}: `image_id` {} is not in its batch", lost.id, lost.image_id);
+        let truth = self.truth(images, annotations, None)?;
+        self.add(&truth, |all| all.extend(detections))
+    }
+
+    /// As [`Self::update`], of masks.
+    ///
+    /// # Errors
+    /// As [`Self::update`], and if a mask is missing, is none or not of its image's size.
+    pub fn update_masks(&mut self, batch: &MaskBatch<'_>) -> Result<(), EvalError> {
+        let MaskBatch { images, annotations, segmentations, detections } = *batch;
+        if segmentations.len() != annotations.len() {
+            let (given, of) = (segmentations.len(), annotations.len());
+            let reason = format!("{given} masks for {of} annotations; give one for each");
             return Err(EvalError::GroundTruth { set: self.stored.label.clone(), reason });
         }
-        self.add(&truth, detections)
+        let masks: &MaskOf<'_> = &|index| Ok(segmentations[index].as_ref().map(Cow::Borrowed));
+        let truth = self.truth(images, annotations, Some(masks))?;
+        self.add(&truth, |all| all.extend_masks(detections))
+    }
+
+    /// Ground truth of a batch.
+    fn truth(
+        &self,
+        images: &[ImageRecord],
+        annotations: &[Annotation],
+        masks: Option<&MaskOf<'_>>,
+    ) -> Result<GroundTruth, EvalError> {
+        let (label, classes) = (&self.stored.label, self.classes.clone());
+        let truth = GroundTruth::of(label, images, annotations, classes, None, masks)?;
+        if let Some(lost) = annotations.iter().find(|a| truth.image(a.image_id).is_none()) {
+            let reason = format!("annotation {}: `image_id` {} is not in its batch", lost.id, lost.image_id);
+            return Err(EvalError::GroundTruth { set: label.clone(), reason });
+        }
+        Ok(truth)
     }
 
     /// Adds the chosen images of a known ground truth with all their detections; images without any detection
@@ -134,15 +184,38 @@ impl StreamingEvaluation {
         images: &[i64],
         detections: &[Detection],
     ) -> Result<(), EvalError> {
+        let part = self.part(truth, images)?;
+        self.add(&part, |all| all.extend(detections))
+    }
+
+    /// As [`Self::update_known`], of masks.
+    ///
+    /// # Errors
+    /// As [`Self::update_known`], and if a mask is missing, is none or not of its image's size.
+    pub fn update_known_masks(
+        &mut self,
+        truth: &GroundTruth,
+        images: &[i64],
+        detections: &[MaskDetection],
+    ) -> Result<(), EvalError> {
+        let part = self.part(truth, images)?;
+        self.add(&part, |all| all.extend_masks(detections))
+    }
+
+    fn part(&self, truth: &GroundTruth, images: &[i64]) -> Result<GroundTruth, EvalError> {
         let fail = |reason: String| EvalError::GroundTruth { set: truth.label.clone(), reason };
         if truth.classes.list != self.stored.classes {
             return Err(fail("its classes are not those that the evaluation was begun with".into()));
         }
-        let part = truth.part(images).map_err(fail)?;
-        self.add(&part, detections)
+        truth.part(images).map_err(fail)
     }
 
-    fn add(&mut self, truth: &GroundTruth, found: &[Detection]) -> Result<(), EvalError> {
+    fn add(
+        &mut self,
+        truth: &GroundTruth,
+        extend: impl FnOnce(&mut Detections<'_>) -> Result<(), EvalError>,
+    ) -> Result<(), EvalError> {
+        self.plan.check(truth)?;
         let repeated = truth.image_ids.iter().copied().filter(|id| self.images.contains(id));
         let repeated = first_few(repeated);
         if !repeated.is_empty() {
@@ -150,8 +223,10 @@ impl StreamingEvaluation {
             return Err(EvalError::GroundTruth { set: self.stored.label.clone(), reason });
         }
         let mut detections = Detections::new(truth, Shard::WHOLE);
-        detections.extend(found)?;
+        detections.areas = self.stored.areas;
+        extend(&mut detections)?;
         let matches = Matches::of(&detections, &self.plan)?;
+        let areas = detections.areas;
         self.images.extend(&truth.image_ids);
         let Stored { settings, label, .. } = &self.stored;
         let added = Stored {
@@ -160,10 +235,10 @@ impl StreamingEvaluation {
             classes: Vec::new(),
             rank: Vec::new(),
             image_ids: truth.image_ids.clone(),
+            areas,
             matches,
         };
-        self.stored.append(added);
-        Ok(())
+        self.stored.append(added).map_err(|reason| EvalError::Parts { reason })
     }
 
     /// Adds the images of another evaluation, from another thread or process.
@@ -181,8 +256,9 @@ impl StreamingEvaluation {
         if !repeated.is_empty() {
             return fail(format!("image id {repeated} is in both"));
         }
-        self.images.extend(&other.stored.image_ids);
-        self.stored.append(other.stored);
+        let images = other.stored.image_ids.clone();
+        self.stored.append(other.stored).map_err(|reason| EvalError::Parts { reason })?;
+        self.images.extend(images);
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 use longtail_annotations::boxes::overlap;
 
 use super::{
-    detections::Row,
+    detections::{Row, Rows},
     ground_truth::{Federated, GroundTruth, NOT_CHOSEN, TruthBox, UNKNOWN},
+    masks::MaskOverlaps,
     matches::{Block, Cell, Countable, Matched},
     matching::Matcher,
     settings::Plan,
@@ -58,13 +59,13 @@ impl<'a> Task<'a> {
     /// part.
     pub(crate) fn match_image(
         &mut self,
-        all: &[Row],
+        all: Rows<'_>,
         image: u32,
         rows: &[u32],
         kept: Option<&[bool]>,
         federated: Option<&Federated>,
     ) {
-        let row = |index: u32| -> &Row { &all[index as usize] };
+        let row = |index: u32| -> &Row { &all.rows[index as usize] };
         let lists = federated.map(|f| (&f.negative[image as usize], &f.not_exhaustive[image as usize]));
         let counts = |area: f64| lists.is_none() || (area > 0.0 && area.is_finite());
         let stamp = image + 1;
@@ -99,13 +100,13 @@ impl<'a> Task<'a> {
         let (scored, left_out) = (&self.scored, &mut self.counts);
         self.keys.clear();
         self.keys.extend((0u32..).zip(&self.rows).filter_map(|(index, &of_all)| {
-            let Row { class, bbox, score, .. } = row(of_all);
+            let Row { class, score, .. } = row(of_all);
             let reason = match *class {
                 UNKNOWN => &mut left_out.unknown_category,
                 NOT_CHOSEN => &mut left_out.not_chosen,
                 _ if kept.is_some_and(|kept| !kept[of_all as usize]) => &mut left_out.over_cap,
                 class if lists.is_some() && scored[class as usize] != stamp => &mut left_out.not_verified,
-                _ if !counts(bbox[2] * bbox[3]) => &mut left_out.without_extent,
+                _ if !counts(all.area(of_all as usize)) => &mut left_out.without_extent,
                 class => return Some((if self.plan.class_agnostic { 0 } else { class }, *score, index)),
             };
             *reason += 1;
@@ -124,21 +125,32 @@ impl<'a> Task<'a> {
             let cell = &self.keys[d..d + of_row.min(self.plan.per_cell())];
             self.counts.over_cap += (of_row - cell.len()) as u64;
             self.counts.scored += cell.len() as u64;
-            self.boxes.clear();
-            self.boxes.extend(cell.iter().map(|key| row(self.rows[key.2 as usize]).bbox));
+            let index = |key: &(u32, f64, u32)| self.rows[key.2 as usize] as usize;
             self.sizes.clear();
-            self.sizes.extend(self.boxes.iter().map(|bbox| bbox[2] * bbox[3]));
+            self.sizes.extend(cell.iter().map(|key| all.area(index(key))));
             let open = lists.is_some() && self.open[class as usize] == stamp;
-            let (boxes, truths) = (&self.boxes, &self.truths[t..t + of_truth]);
+            let truths = &self.truths[t..t + of_truth];
             let counted = self.countable.counts.len();
-            self.matcher.match_cell(
-                &self.sizes,
-                truths,
-                |d, t, crowd| overlap(&boxes[d], &truths[t].bbox, crowd),
-                open,
-                &mut self.found.outcomes,
-                &mut self.countable.counts,
-            );
+            let (outcomes, countable) = (&mut self.found.outcomes, &mut self.countable.counts);
+            match &self.truth.masks {
+                None => {
+                    self.boxes.clear();
+                    self.boxes.extend(cell.iter().map(|key| all.rows[index(key)].bbox));
+                    let boxes = &self.boxes;
+                    let of_boxes = |d: usize, t: usize, crowd| overlap(&boxes[d], &truths[t].bbox, crowd);
+                    self.matcher.match_cell(&self.sizes, truths, of_boxes, open, outcomes, countable);
+                }
+                Some(masks) => {
+                    // Without a size there is no mask, and nothing to overlap.
+                    let size = masks.size(image as usize).unwrap_or_default();
+                    let found = cell.iter().map(|key| &all.masks[index(key)]);
+                    let of_truths = truths.iter().map(|truth| masks.of(truth.mask));
+                    let (least, ratio) = (self.matcher.least(), self.plan.dilation_ratio());
+                    let overlaps = MaskOverlaps::new(size, least, ratio, found, of_truths);
+                    let of_masks = |d: usize, t: usize, crowd| overlaps.of(d, t, crowd);
+                    self.matcher.match_cell(&self.sizes, truths, of_masks, open, outcomes, countable);
+                }
+            }
             self.found.rows.extend(cell.iter().map(|&(_, score, _)| Matched { score, image, class }));
             if self.countable.counts[counted..].iter().any(|count| *count > 0) {
                 self.countable.cells.push(Cell { image, class });
