@@ -18,7 +18,9 @@ from longtail import _core
 
 HERE = Path(__file__).parent
 STUB = Path(longtail.__file__).with_name("_core.pyi")
-NEEDS = {"torch": "torch", "torchvision": "torch", "transformers": "torch", "ultralytics": "torch"}
+NEEDS = dict.fromkeys(
+    ("detectron2", "mmdet", "rfdetr", "torch", "torchvision", "transformers", "ultralytics"), "torch"
+)
 
 
 def test_import_needs_numpy_alone_and_is_quick() -> None:

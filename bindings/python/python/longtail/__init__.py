@@ -8,8 +8,9 @@
 :mod:`longtail.data`       which images to repeat
 :mod:`longtail.losses`     every loss on arrays
 :mod:`longtail.torch`      losses, samplers and a metric for PyTorch
-adapters                   :mod:`longtail.torchvision`, :mod:`longtail.ultralytics` and
-                           :mod:`longtail.transformers`
+adapters                   :mod:`longtail.torchvision`, :mod:`longtail.ultralytics`,
+                           :mod:`longtail.transformers`, :mod:`longtail.rfdetr`,
+                           :mod:`longtail.detectron2`, :mod:`longtail.mmdet`
 =========================  ==============================================================
 
 Submodules are imported when they are first named.
@@ -30,7 +31,19 @@ __version__ = "0.1.0"
 
 __all__ = ["DataError", "EvalReport", "Evaluator", "__version__", "data", "eval", "evaluate"]
 
-_LAZY = ("data", "eval", "losses", "mask", "torch", "torchvision", "transformers", "ultralytics")
+_LAZY = (
+    "data",
+    "detectron2",
+    "eval",
+    "losses",
+    "mask",
+    "mmdet",
+    "rfdetr",
+    "torch",
+    "torchvision",
+    "transformers",
+    "ultralytics",
+)
 
 
 def __getattr__(name: str) -> Any:

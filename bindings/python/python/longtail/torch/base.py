@@ -13,6 +13,8 @@ from torch.autograd.function import once_differentiable
 
 from .. import losses as _losses
 from .._errors import DataError
+from .ops import key_of
+from .ops import loss as loss_operator
 
 Reduction = Literal["mean", "sum", "none"]
 
@@ -111,6 +113,7 @@ class LongTailLoss(nn.Module):
             **method,
         )
         self._counts = (class_counts, image_counts, total_images)
+        self._key = key_of(self.core, self._counts)
         self.num_classes, self.background, self.reduction = num_classes, background, reduction
         self.ignore_index, self.loss_weight, self.check_finite, self.seed = (
             ignore_index,
@@ -207,6 +210,8 @@ class LongTailLoss(nn.Module):
                     f"{what} is on {given.device} and the logits on {logits.device}; move one of both"
                 )
         target = target.detach()
+        if self._is_one_operator(logits):
+            return self._operator(logits, target, weight, avg_factor)
         if self._runs_natively(logits):
             return self._native(logits, target, weight, avg_factor)
         return self._formula(logits, target, weight, avg_factor)
@@ -223,6 +228,28 @@ class LongTailLoss(nn.Module):
             return True
         on_cpu = logits.device.type == "cpu" and logits.dtype != torch.float64
         return on_cpu and self.reduction != "none" and not torch.compiler.is_compiling()
+
+    def _is_one_operator(self, logits: Tensor) -> bool:
+        """Whether a compiled graph calls the native kernel. Running statistics are traced as formulas."""
+        fits = logits.device.type == "cpu" and logits.dtype != torch.float64 and self.reduction != "none"
+        return torch.compiler.is_compiling() and fits and not self._statistics and not self.check_finite
+
+    def _operator(self, logits: Tensor, target: Tensor, weight: Tensor | None, avg_factor: Any) -> Tensor:
+        divided = self.reduction == "sum" or avg_factor is not None
+        found = loss_operator(
+            logits,
+            target,
+            None if weight is None else weight.detach(),
+            self.num_steps.clone(),
+            self._key,
+            1.0 if divided else None,
+            self.ignore_index,
+            self.seed,
+        )
+        if self._updates():
+            self.num_steps += 1
+        value: Tensor = found[0] * self.loss_weight
+        return value if avg_factor is None else value / avg_factor
 
     def _updates(self) -> bool:
         return self.training and torch.is_grad_enabled()

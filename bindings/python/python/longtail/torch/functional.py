@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .. import losses as _losses
-from . import formulas, modules
+from . import formulas, modules, ops
 from .base import Reduction
 
 __all__ = ["linear_acsl", "negative_weights"]
@@ -86,6 +86,13 @@ def linear_acsl(
     0; elsewhere chunks of rows are computed again in the backward pass. Both give the same numbers.
     """
     classes = linear_weight.shape[0] - (background != "none")
+    in_graph = torch.compiler.is_compiling() and not check_finite
+    if in_graph and _runs_natively(reduction, input) and background_rule != "balanced":
+        # A module cannot be made inside of a graph.
+        key = _acsl_key(classes, threshold, background, background_rule)
+        step = torch.zeros((), dtype=torch.int64)
+        options = (1.0 if reduction == "sum" else None, ignore_index, 0)
+        return _in_graph(input, linear_weight, linear_bias, target, weight, step, key, *options)
     loss = modules.ACSLLoss(
         classes,
         threshold=threshold,
@@ -98,6 +105,38 @@ def linear_acsl(
     return linear_loss(
         loss, input, linear_weight, target, linear_bias=linear_bias, weight=weight, chunk=chunk
     )
+
+
+def _runs_natively(reduction: str, input: Tensor) -> bool:
+    return reduction != "none" and input.device.type == "cpu" and input.dtype == torch.float32
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _acsl_key(classes: int, threshold: float, background: str, rule: str | dict[str, Any]) -> str:
+    settings: dict[str, Any] = {"threshold": threshold, "background_rule": rule}
+    core = _losses.Loss("acsl", classes, background=background, **settings)  # type: ignore[arg-type]
+    return ops.key_of(core, (None, None, None))
+
+
+def _in_graph(
+    input: Tensor,
+    linear_weight: Tensor,
+    bias: Tensor | None,
+    target: Tensor,
+    weight: Tensor | None,
+    step: Tensor,
+    key: str,
+    normalizer: float | None,
+    ignore_index: int,
+    seed: int,
+) -> Tensor:
+    """Layer and loss as one node of a compiled graph."""
+    biases = linear_weight.new_zeros(linear_weight.shape[0]) if bias is None else bias
+    weights = None if weight is None else weight.detach()
+    found: tuple[Tensor, ...] = ops.linear(
+        input, linear_weight, biases, target.detach(), weights, step, key, normalizer, ignore_index, seed
+    )
+    return found[0]
 
 
 def linear_loss(
@@ -121,7 +160,14 @@ def linear_loss(
         )
     if target.shape != input.shape[:1]:
         raise ValueError(f"target has shape {list(target.shape)}; expected [{input.shape[0]}], one a row")
-    if loss.reduction != "none" and input.device.type == "cpu" and input.dtype == torch.float32:
+    native = _runs_natively(loss.reduction, input)
+    if native and torch.compiler.is_compiling() and not loss._statistics and not loss.check_finite:
+        options = (1.0 if loss.reduction == "sum" else None, loss.ignore_index, loss.seed)
+        value = _in_graph(
+            input, linear_weight, linear_bias, target, weight, loss.num_steps.clone(), loss._key, *options
+        )
+        return value * loss.loss_weight
+    if native and not torch.compiler.is_compiling():
         return _Fused.apply(loss, input, linear_weight, linear_bias, target, weight)  # type: ignore[no-any-return]
     from torch.utils.checkpoint import checkpoint
 
