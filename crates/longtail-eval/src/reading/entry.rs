@@ -75,6 +75,13 @@ pub(super) fn parse_run<T>(
     }
 }
 
+/// Polygons of plain numbers; `None` where anything is unusual.
+pub(super) fn polygons(json: &[u8]) -> Option<Vec<Vec<f64>>> {
+    let mut cursor = Cursor { bytes: json, at: 0 };
+    let all = cursor.list(|cursor| cursor.list(Cursor::number)).ok()?;
+    (cursor.at == json.len()).then_some(all)
+}
+
 struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -151,6 +158,27 @@ impl<'a> Cursor<'a> {
                 _ => return Err(Unusual),
             }
         }
+    }
+
+    /// A list of what `entry` reads.
+    fn list<T>(&mut self, mut entry: impl FnMut(&mut Self) -> Result<T, Unusual>) -> Result<Vec<T>, Unusual> {
+        let mut found = Vec::new();
+        self.expect(b'[')?;
+        loop {
+            self.skip_space();
+            if found.is_empty() && self.peek() == Some(b']') {
+                break;
+            }
+            found.push(entry(self)?);
+            self.skip_space();
+            match self.peek() {
+                Some(b',') => self.at += 1,
+                Some(b']') => break,
+                _ => return Err(Unusual),
+            }
+        }
+        self.at += 1;
+        Ok(found)
     }
 
     /// A field's name as its bit; 0 for others.

@@ -5,7 +5,10 @@ use std::{borrow::Cow, path::Path};
 use longtail_mask::{Counts, Runs, Segmentation};
 use serde_json::Value;
 
-use super::explain::{Listed, Test, list, wrong_field};
+use super::{
+    entry::polygons,
+    explain::{Listed, Test, list, wrong_field},
+};
 use crate::{detection::MaskDetection, error::EvalError};
 
 /// Reads every detection with its mask, or explains why not.
@@ -30,7 +33,9 @@ impl Listed for MaskDetection {
 
 /// The mask of an entry; `None` if it is none, which the thorough reader explains.
 pub(crate) fn segmentation(json: &[u8]) -> Option<Segmentation> {
-    compressed(json).map(Segmentation::Runs).or_else(|| serde_json::from_slice(json).ok())
+    let usual =
+        compressed(json).map(Segmentation::Runs).or_else(|| polygons(json).map(Segmentation::Polygons));
+    usual.or_else(|| serde_json::from_slice(json).ok())
 }
 
 /// Compressed text as nearly all files have it: an object of `size` and `counts`, in either order.
@@ -103,6 +108,23 @@ mod tests {
         ] {
             let expected: Segmentation = serde_json::from_str(json).unwrap();
             assert_eq!(compressed(json.as_bytes()).map(Segmentation::Runs), Some(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn polygons_are_read_as_serde_reads_them() {
+        for json in [
+            "[]",
+            "[[]]",
+            "[[1, 2.5,-3e2 , 0.1,1e-5,6]]",
+            "[ [239.97,260.24] , [ 222.04 , 270.49 , 1.7976931348623157e308 ] ]",
+        ] {
+            let expected: Segmentation = serde_json::from_str(json).unwrap();
+            assert_eq!(polygons(json.as_bytes()).map(Segmentation::Polygons), Some(expected), "{json}");
+        }
+        for json in ["[[1, 2", "[[1, 2]", "[[1,]]", "[[1] ,]", "[,[1]]", "[[1]] ", "[[01]]", "[1]", "[[NaN]]"]
+        {
+            assert_eq!(polygons(json.as_bytes()), None, "{json}");
         }
     }
 

@@ -26,8 +26,12 @@ use crate::{
 
 /// Detections that wait for more before their images are matched: enough work for every thread.
 const WAITING: usize = 1 << 16;
+/// The same with masks, which take ten times as much memory and time.
+const WAITING_MASKS: usize = 1 << 13;
 /// Images of a task.
 const IMAGES: usize = 64;
+/// The same with masks.
+const IMAGES_WITH_MASKS: usize = 8;
 /// Least bytes of an entry; a bound for the memory to ask for.
 const LEAST_ENTRY: u64 = 56;
 
@@ -190,7 +194,8 @@ impl<'a> Images<'a> {
 
     /// Matches what waits but for the last image, of which there may be more to come, once it is much.
     fn match_complete(&mut self) -> Result<(), Unusual> {
-        if self.waiting.len() < WAITING {
+        let enough = if self.truth.masks.is_some() { WAITING_MASKS } else { WAITING };
+        if self.waiting.len() < enough {
             return Ok(());
         }
         let last = self.waiting.last().map(|row| row.image);
@@ -214,7 +219,7 @@ impl<'a> Images<'a> {
         }
         let (truth, plan, federated) = (self.truth, self.plan, self.federated);
         let tasks: Vec<Task<'_>> = images
-            .par_chunks(IMAGES)
+            .par_chunks(if truth.masks.is_some() { IMAGES_WITH_MASKS } else { IMAGES })
             .map(|images| {
                 let most = images.iter().map(|all| all.rows.len()).sum();
                 let mut task = Task::new(truth, plan, most);

@@ -6,7 +6,7 @@ use longtail_annotations::AnnotationSet;
 use longtail_formats::{Document, RawJson};
 use longtail_mask::Segmentation;
 
-use crate::error::EvalError;
+use crate::{error::EvalError, reading::segmentation};
 
 /// An annotation set with the masks of its annotations, for
 /// [`GroundTruth::masked`](super::ground_truth::GroundTruth::masked).
@@ -59,7 +59,8 @@ impl MaskedSet {
             Some(Source::Missing) => None,
             Some(Source::Read(mask)) => Some(Cow::Borrowed(mask)),
             Some(Source::Json(json)) => {
-                let read = serde_json::from_str(json.as_str());
+                let usual = segmentation(json.as_str().as_bytes()).map(Ok);
+                let read = usual.unwrap_or_else(|| serde_json::from_str(json.as_str()));
                 Some(Cow::Owned(read.map_err(|error| format!("`segmentation` is not a mask: {error}"))?))
             }
         })
