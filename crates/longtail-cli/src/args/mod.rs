@@ -80,7 +80,7 @@ pub enum Command {
     /// Detect objects in images and draw them on copies
     Predict(Predict),
     /// Score detections against ground truth
-    Eval(Eval),
+    Eval(Box<Eval>),
     /// Fit a map of logged scores, class by class, for a detector that is out of reach
     Calibrate(Calibrate),
     /// Hold detectors against each other: differences with intervals, winning and losing classes
