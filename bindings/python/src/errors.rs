@@ -2,10 +2,17 @@
 
 use std::path::Path;
 
+use longtail_bank::BankError;
+use longtail_curate::CurateError;
 use longtail_eval::EvalError;
 use longtail_formats::FormatError;
+use longtail_head::HeadError;
+use longtail_report::ReportError;
 use pyo3::{
-    exceptions::{PyFileNotFoundError, PyMemoryError, PyNotImplementedError, PyOSError, PyValueError},
+    exceptions::{
+        PyFileExistsError, PyFileNotFoundError, PyKeyboardInterrupt, PyMemoryError, PyNotImplementedError,
+        PyOSError, PyRuntimeError, PyValueError,
+    },
     prelude::*,
     sync::PyOnceLock,
     types::PyType,
@@ -58,7 +65,35 @@ impl From<Bad> for PyErr {
 pub(crate) enum Failure {
     Eval(EvalError),
     Format(FormatError),
+    Bank(BankError),
+    Head(HeadError),
+    Curate(CurateError),
+    Report(ReportError),
     Bad(Bad),
+}
+
+impl From<BankError> for Failure {
+    fn from(error: BankError) -> Self {
+        Self::Bank(error)
+    }
+}
+
+impl From<HeadError> for Failure {
+    fn from(error: HeadError) -> Self {
+        Self::Head(error)
+    }
+}
+
+impl From<CurateError> for Failure {
+    fn from(error: CurateError) -> Self {
+        Self::Curate(error)
+    }
+}
+
+impl From<ReportError> for Failure {
+    fn from(error: ReportError) -> Self {
+        Self::Report(error)
+    }
 }
 
 impl From<EvalError> for Failure {
@@ -84,6 +119,10 @@ impl From<Failure> for PyErr {
         match failure {
             Failure::Eval(error) => of_eval(error),
             Failure::Format(error) => of_format(error),
+            Failure::Bank(error) => of_bank(error),
+            Failure::Head(error) => of_head(error),
+            Failure::Curate(error) => of_curate(error),
+            Failure::Report(error) => PyRuntimeError::new_err(error.to_string()),
             Failure::Bad(bad) => bad.into(),
         }
     }
@@ -111,6 +150,41 @@ fn of_format(error: FormatError) -> PyErr {
     match error {
         FormatError::Io { path, source, .. } => io(&path, &source, reason),
         FormatError::Parse { path, .. } | FormatError::Table { path, .. } => in_file(&path, reason),
+        _ => Bad::of(reason).into(),
+    }
+}
+
+fn of_bank(error: BankError) -> PyErr {
+    let reason = error.to_string();
+    match error {
+        BankError::Io { path, source, .. } => io(&path, &source, reason),
+        BankError::NoBank { path } => PyFileNotFoundError::new_err((2, reason, path.display().to_string())),
+        BankError::Exists { path } => PyFileExistsError::new_err((17, reason, path.display().to_string())),
+        BankError::Locked { .. } => PyRuntimeError::new_err(reason),
+        BankError::Header { path, .. } | BankError::Shard { path, .. } => in_file(&path, reason),
+        _ => Bad::of(reason).into(),
+    }
+}
+
+fn of_head(error: HeadError) -> PyErr {
+    let reason = error.to_string();
+    match error {
+        HeadError::Io { path, source, .. } => io(&path, &source, reason),
+        HeadError::Bank(error) => of_bank(error),
+        HeadError::Stopped { .. } => PyKeyboardInterrupt::new_err(reason),
+        HeadError::Head { path, .. } => in_file(&path, reason),
+        HeadError::NotFinite { .. } => Bad::of(reason).into(),
+        _ => PyValueError::new_err(reason),
+    }
+}
+
+fn of_curate(error: CurateError) -> PyErr {
+    let reason = error.to_string();
+    match error {
+        CurateError::Io { path, source, .. } => io(&path, &source, reason),
+        CurateError::Format(error) => of_format(error),
+        CurateError::Fix { path, .. } => in_file(&path, reason),
+        CurateError::Setting { .. } => PyValueError::new_err(reason),
         _ => Bad::of(reason).into(),
     }
 }

@@ -101,11 +101,23 @@ fn to_json(state: &LossState) -> PyResult<String> {
     serde_json::to_string(state).map_err(|error| PyValueError::new_err(error.to_string()))
 }
 
-fn rows(array: &PyReadonlyArray2<'_, f32>) -> Vec<f32> {
+/// What a column is about: a class from 0, -1 background, -2 any foreground, -3 - g what is not in group g.
+pub(crate) fn column_number(column: &Column) -> i64 {
+    match column {
+        Column::Background => -1,
+        Column::Foreground => -2,
+        Column::Others(group) => -3 - *group as i64,
+        Column::Class(class) => *class as i64,
+    }
+}
+
+/// Values row by row.
+pub(crate) fn rows(array: &PyReadonlyArray2<'_, f32>) -> Vec<f32> {
     array.as_slice().map_or_else(|_| array.as_array().iter().copied().collect(), <[f32]>::to_vec)
 }
 
-fn matrix<'py>(py: Python<'py>, values: Vec<f32>, columns: usize) -> PyResult<Bound<'py, PyAny>> {
+/// An array of rows.
+pub(crate) fn matrix<'py>(py: Python<'py>, values: Vec<f32>, columns: usize) -> PyResult<Bound<'py, PyAny>> {
     let shape = (values.len() / columns.max(1), columns);
     let array =
         Array2::from_shape_vec(shape, values).map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -145,13 +157,7 @@ impl Loss {
     /// not in group g.
     #[getter]
     fn columns(&self) -> Vec<i64> {
-        let number = |column: &Column| match column {
-            Column::Background => -1,
-            Column::Foreground => -2,
-            Column::Others(group) => -3 - *group as i64,
-            Column::Class(class) => *class as i64,
-        };
-        self.loss.columns(self.classes).iter().map(number).collect()
+        self.loss.columns(self.classes).iter().map(column_number).collect()
     }
 
     /// Loss, gradient `[N, K]` and running statistics after the step, of logits `[N, K]`.

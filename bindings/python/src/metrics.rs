@@ -1,115 +1,22 @@
 //! Evaluation by every protocol: out comes the report as JSON, the layout that the command line writes.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
-use longtail_annotations::AnnotationSet;
 use longtail_eval::{
-    ClassBins, Detection, Detections, EvalReport, Evaluation, GroundTruth, ImageCounts, MaxDetections,
-    OpenImagesEvaluation, OpenImagesPredictions, OpenImagesSet, OpenImagesTruth, Parameters, ResultsFormat,
-    Scoring, Settings, Shard, read_results,
+    ClassBins, EvalReport, GroundTruth, IouType, MaxDetections, OpenImagesEvaluation, OpenImagesPredictions,
+    OpenImagesSet, OpenImagesTruth, Parameters, Scoring, Settings,
 };
-use longtail_formats::{
-    Document, IndexPlace, OpenImagesLabels, ReadOptions, open_annotations,
-    open_images::{
-        Hierarchy, expand_boxes, expand_image_labels, is_expanded, read_boxes, read_classes,
-        read_image_labels,
-    },
+use longtail_formats::open_images::{
+    Hierarchy, expand_boxes, expand_image_labels, is_expanded, read_boxes, read_classes, read_image_labels,
 };
-use pyo3::{
-    exceptions::PyRuntimeError,
-    prelude::*,
-    types::{PyDict, PyList},
-};
+use pyo3::{exceptions::PyRuntimeError, prelude::*};
+use serde::Serialize;
 
 use crate::{
     errors::{Bad, Failure},
-    records::{Columns, annotation_set, detections_of_columns, detections_of_dicts},
+    inputs::{self, Counts, Found, List, Set, Training, Truth},
     threads::work,
 };
-
-/// Ground truth as Python gives it.
-#[derive(FromPyObject)]
-pub(crate) enum Truth<'py> {
-    /// A data set in memory.
-    Dataset(Bound<'py, PyDict>),
-    /// A file or folder.
-    Path(PathBuf),
-}
-
-/// Detections as Python gives them.
-#[derive(FromPyObject)]
-pub(crate) enum Found<'py> {
-    /// A list of dicts.
-    Dicts(Bound<'py, PyList>),
-    /// Arrays.
-    Columns(Columns<'py>),
-    /// A file or folder.
-    Path(PathBuf),
-}
-
-/// Where the frequency groups come from.
-#[derive(FromPyObject)]
-pub(crate) enum Training<'py> {
-    /// Image counts by category id.
-    Counts(BTreeMap<i64, u64>),
-    /// A data set in memory.
-    Dataset(Bound<'py, PyDict>),
-    /// A file or folder.
-    Path(PathBuf),
-}
-
-/// A data set, read or still to be read where the GIL is not held.
-enum Set {
-    Read(AnnotationSet),
-    Path(PathBuf),
-}
-
-enum List {
-    Read(Vec<Detection>),
-    Path(PathBuf),
-}
-
-enum Counts {
-    Read(ImageCounts),
-    Path(PathBuf),
-}
-
-impl Truth<'_> {
-    fn take(&self) -> PyResult<Set> {
-        Ok(match self {
-            Self::Dataset(dataset) => Set::Read(annotation_set(dataset)?),
-            Self::Path(path) => Set::Path(path.clone()),
-        })
-    }
-}
-
-impl Found<'_> {
-    fn take(&self) -> PyResult<List> {
-        Ok(match self {
-            Self::Dicts(list) => List::Read(detections_of_dicts(list)?),
-            Self::Columns(columns) => List::Read(detections_of_columns(columns)?),
-            Self::Path(path) => List::Path(path.clone()),
-        })
-    }
-}
-
-impl Training<'_> {
-    fn take(&self) -> PyResult<Counts> {
-        Ok(match self {
-            Self::Counts(counts) => Counts::Read(ImageCounts::from_counts(counts.clone())),
-            Self::Dataset(dataset) => Counts::Read(ImageCounts::of(&annotation_set(dataset)?)),
-            Self::Path(path) => Counts::Path(path.clone()),
-        })
-    }
-}
-
-fn options(scoring: Scoring) -> ReadOptions {
-    let labels = match scoring {
-        Scoring::OpenImages => OpenImagesLabels::Expanded,
-        Scoring::Annotations(_) => OpenImagesLabels::default(),
-    };
-    ReadOptions { index: IndexPlace::from_environment(), labels, ..ReadOptions::default() }
-}
 
 /// Scores detections; the report comes as JSON.
 #[pyfunction]
@@ -143,19 +50,7 @@ fn score(
     counts: Option<Counts>,
     bins: Vec<u64>,
 ) -> Result<EvalReport, Failure> {
-    let options = options(scoring);
-    let mut set = match set {
-        Set::Read(set) => set,
-        Set::Path(path) => open_annotations(&path, &options)?,
-    };
-    let counts = match counts {
-        Some(Counts::Read(counts)) => Some(counts),
-        Some(Counts::Path(path)) => Some(ImageCounts::of(&open_annotations(&path, &options)?)),
-        None => None,
-    };
-    if let Some(counts) = &counts {
-        counts.set_frequencies(&mut set)?;
-    }
+    let (set, counts) = inputs::open(set, counts, scoring)?;
     let bins = match counts {
         Some(counts) if !bins.is_empty() => Some(ClassBins::new(counts, bins)?),
         None if !bins.is_empty() => {
@@ -163,25 +58,14 @@ fn score(
         }
         _ => None,
     };
-    let path = match &list {
-        List::Path(path) => Some(path.display().to_string()),
-        List::Read(_) => None,
-    };
+    let path = list.path();
     let mut report = match scoring {
         Scoring::Annotations(protocol) => {
             let parameters = Parameters::default();
-            let settings = Settings { protocol, max_detections, corrected_ids, parameters };
+            let iou_type = IouType::default();
+            let settings = Settings { protocol, iou_type, max_detections, corrected_ids, parameters };
             let truth = GroundTruth::new(&set)?;
-            let evaluation = match list {
-                List::Path(path) if ResultsFormat::detect(&path) == ResultsFormat::Json => {
-                    Evaluation::read(&truth, &path, &settings)?
-                }
-                list => {
-                    let mut all = Detections::new(&truth, Shard::WHOLE);
-                    all.extend(&read(list, &set)?)?;
-                    Evaluation::new(&all, &settings)?
-                }
-            };
+            let evaluation = list.evaluate(&set, &truth, &settings)?;
             evaluation.report(bins.as_ref())
         }
         Scoring::OpenImages => {
@@ -190,23 +74,13 @@ fn score(
                     Bad::of("max_detections and corrected_ids have no meaning under open-images").into()
                 );
             }
-            OpenImagesSet::new(&set)?.evaluate(&read(list, &set)?, bins.as_ref())?
+            OpenImagesSet::new(&set)?.evaluate(&list.read(&set)?, bins.as_ref())?
         }
     };
     if let Some(path) = path {
         report.provenance.insert("detections".into(), path);
     }
     Ok(report)
-}
-
-fn read(list: List, set: &AnnotationSet) -> Result<Vec<Detection>, Failure> {
-    match list {
-        List::Read(list) => Ok(list),
-        List::Path(path) => {
-            let document = Document::new(set.clone());
-            Ok(read_results(&path, ResultsFormat::detect(&path), &document)?)
-        }
-    }
 }
 
 /// Scores predictions against the tables of the Open Images challenge; the report comes as JSON.
@@ -245,6 +119,7 @@ pub(crate) fn evaluate_open_images(
     json(&work(py, threads, task)??)
 }
 
-fn json(report: &EvalReport) -> PyResult<String> {
-    serde_json::to_string(report).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+/// A result as JSON, which Python files parse.
+pub(crate) fn json(result: &impl Serialize) -> PyResult<String> {
+    serde_json::to_string(result).map_err(|error| PyRuntimeError::new_err(error.to_string()))
 }

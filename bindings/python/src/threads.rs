@@ -5,7 +5,11 @@
 
 use std::{
     env, process,
-    sync::{Arc, Mutex, mpsc},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
     time::Duration,
 };
 
@@ -65,14 +69,41 @@ fn pool(threads: usize) -> PyResult<Arc<ThreadPool>> {
     Ok(pool)
 }
 
-/// Does work on the pool and waits for it without the GIL. Ctrl-C raises `KeyboardInterrupt` at once; the
-/// work, which owns all that it reads, ends by itself behind it.
+/// Whether work shall end early: set by Ctrl-C, looked at by work that can stop.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn request(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// [`work_until`], of work that does not look for a request to stop.
 ///
 /// # Errors
-/// That of Ctrl-C, or if no thread can be started; and a panic, which is a bug, is raised as `RuntimeError`.
+/// As [`work_until`].
 pub(crate) fn work<T: Send + 'static>(
     py: Python<'_>,
     threads: Option<usize>,
+    task: impl FnOnce() -> T + Send + 'static,
+) -> PyResult<T> {
+    work_until(py, threads, &Stop::default(), task)
+}
+
+/// Does work on the pool and waits for it without the GIL. Ctrl-C raises `KeyboardInterrupt` at once; the
+/// work, which owns all that it reads, ends by itself behind it, sooner if it looks at `stop`.
+///
+/// # Errors
+/// That of Ctrl-C, or if no thread can be started; and a panic, which is a bug, is raised as `RuntimeError`.
+pub(crate) fn work_until<T: Send + 'static>(
+    py: Python<'_>,
+    threads: Option<usize>,
+    stop: &Stop,
     task: impl FnOnce() -> T + Send + 'static,
 ) -> PyResult<T> {
     let pool = pool(threads_of(threads))?;
@@ -94,7 +125,7 @@ pub(crate) fn work<T: Send + 'static>(
                 let text = text.unwrap_or_default();
                 return Err(PyRuntimeError::new_err(format!("a bug in longtail, please report it: {text}")));
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => py.check_signals()?,
+            Err(mpsc::RecvTimeoutError::Timeout) => py.check_signals().inspect_err(|_| stop.request())?,
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 return Err(PyRuntimeError::new_err("a thread of longtail ended before its work was done"));
             }

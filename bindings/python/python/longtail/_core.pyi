@@ -17,6 +17,16 @@ class _Step(Protocol):
     sum: Callable[[Any], Any] | None
     threads: int | None
 
+class _Rois(Protocol):
+    features: Any
+    labels: Any
+    image_ids: Any
+
+class _Classifier(Protocol):
+    weight: Any
+    bias: Any
+    loss: str
+
 class _Columns(Protocol):
     key: Any
     bbox: Any
@@ -25,6 +35,29 @@ class _Columns(Protocol):
     ignore: Any
     crowd: Any
     score: Any
+
+@final
+class Bank:
+    def __new__(cls, folder: str) -> Bank: ...
+    @property
+    def header(self) -> str: ...
+    def rows(self) -> tuple[Any, Any, Any]: ...
+
+@final
+class Head:
+    @staticmethod
+    def read(path: str) -> Head: ...
+    def write(self, path: str) -> None: ...
+    def export(self, path: str, framework: str) -> None: ...
+    @property
+    def file(self) -> str: ...
+    @property
+    def weight(self) -> Any: ...
+    @property
+    def bias(self) -> Any: ...
+    @property
+    def columns(self) -> list[int]: ...
+    def scores(self, features: npt.NDArray[np.float32], threads: int | None) -> Any: ...
 
 @final
 class Cells:
@@ -80,6 +113,73 @@ def evaluate(
     corrected_ids: bool,
     threads: int | None,
 ) -> str: ...
+def compare(
+    truth: str | dict[Any, Any],
+    detections: list[Any],
+    protocol: str,
+    frequencies_from: str | Mapping[Any, Any] | None,
+    resamples: int,
+    seed: int,
+    threads: int | None,
+) -> str: ...
+def analyse(
+    which: str,
+    truth: str | dict[Any, Any],
+    detections: str | list[Any] | tuple[Any, Any, Any, Any],
+    protocol: str,
+    frequencies_from: str | Mapping[Any, Any] | None,
+    threads: int | None,
+) -> str: ...
+def fit_correction(
+    method: str,
+    truth: str | dict[Any, Any],
+    detections: str | list[Any] | tuple[Any, Any, Any, Any],
+    protocol: str,
+    counts: dict[int, int],
+    seed: int,
+    threads: int | None,
+) -> str: ...
+def apply_correction(
+    rescoring: str, detections: list[Any] | tuple[Any, Any, Any, Any], threads: int | None
+) -> Any: ...
+def correct(kind: str, values: npt.NDArray[np.float32], counts: list[int], strength: float) -> Any: ...
+def report_page(title: str, reports: list[tuple[str, str]], counts: dict[int, int]) -> str: ...
+def data_stats(truth: str | dict[Any, Any], threads: int | None) -> str: ...
+def data_check(
+    annotations: str,
+    part: str | None,
+    images: str | None,
+    against: str | None,
+    against_images: str | None,
+    threads: int | None,
+) -> str: ...
+def data_convert(
+    source: str,
+    target: str,
+    format: str | None,
+    part: str | None,
+    images: str | None,
+    place_images: str | None,
+    overwrite: bool,
+    threads: int | None,
+) -> str: ...
+def data_split(
+    source: str,
+    folder: str,
+    shares: list[tuple[str, float]],
+    format: str | None,
+    group_by: str | None,
+    every_class: bool,
+    seed: int,
+    overwrite: bool,
+    threads: int | None,
+) -> str: ...
+def write_bank(
+    folder: str, rois: _Rois, description: str, classifier: _Classifier | None, threads: int | None
+) -> str: ...
+def train_heads(
+    bank: Bank, recipes: list[str], progress: Callable[..., Any] | None, threads: int | None
+) -> list[Head]: ...
 def evaluate_open_images(
     boxes: str,
     predictions: str,

@@ -11,8 +11,8 @@ import numpy as np
 
 from . import _core, _inputs
 from ._errors import DataError
+from ._report import EvalReport
 from ._types import AnyPath, Detections, GroundTruth, ProtocolName, Training
-from .report import EvalReport
 
 __all__ = ["Evaluator", "evaluate"]
 

@@ -1,19 +1,123 @@
-"""How often to repeat which image, so that the tail is seen.
+"""Data sets counted, checked, converted and split; and how often to repeat which image, so that the tail is
+seen.
 
 Repeat factors are numbers of NumPy; :mod:`longtail.torch` has the samplers that draw by them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from . import _core, _inputs
 from ._errors import DataError
+from ._types import AnyPath, GroundTruth
 
-__all__ = ["class_weights", "epoch_indices", "repeat_factors"]
+__all__ = ["check", "class_weights", "convert", "epoch_indices", "repeat_factors", "split", "stats"]
+
+
+def stats(annotations: GroundTruth, *, threads: int | None = None) -> dict[str, Any]:
+    """Counts of a data set, as ``longtail data stats --format json`` has them: ``images``, ``boxes``,
+    ``classes`` by descending number of boxes, ``groups``, ``imbalance_ratio``, ``gini`` and more.
+
+    :param annotations: a path of any format, or a data set as :func:`longtail.evaluate` takes it.
+
+    >>> found = stats({"image_id": [1, 1, 2], "category_id": [1, 1, 2], "bbox": [[0, 0, 9, 9]] * 3})
+    >>> found["imbalance_ratio"], [c["boxes"] for c in found["classes"]]
+    (2.0, [2, 1])
+    """
+    found: dict[str, Any] = json.loads(_core.data_stats(_inputs.ground_truth(annotations), threads))
+    return found
+
+
+def check(
+    annotations: AnyPath,
+    *,
+    part: str | None = None,
+    images: AnyPath | None = None,
+    against: AnyPath | None = None,
+    against_images: AnyPath | None = None,
+    threads: int | None = None,
+) -> list[dict[str, Any]]:
+    """Everything that is wrong with a data set, errors first: ``severity``, ``kind``, ``message``, ``count``,
+    ``examples``, ``fixable``.
+
+    :param images: folder of the images; each is decoded, measured and compared with the others.
+    :param against: another set of the same classes, usually that of the validation images.
+    """
+    text = _core.data_check(
+        os.fspath(annotations), part, _path(images), _path(against), _path(against_images), threads
+    )
+    found: list[dict[str, Any]] = json.loads(text)
+    return found
+
+
+def convert(
+    source: AnyPath,
+    target: AnyPath,
+    *,
+    format: str | None = None,
+    part: str | None = None,
+    images: AnyPath | None = None,
+    place_images: Literal["copy", "link"] | None = None,
+    overwrite: bool = False,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Writes a data set in another format: COCO, LVIS, YOLO, Pascal VOC, Open Images or CSV.
+
+    :param format: ``coco``, ``lvis``, ``yolo``, ``voc``, ``open-images`` or ``csv``; by default as the ending
+        of ``target`` says.
+    :returns: how many ``images``, ``boxes`` and ``classes``, and what was ``lost`` because the format has
+        nowhere to put it.
+    :raises FileExistsError: if the target is there already, without ``overwrite``.
+    """
+    text = _core.data_convert(
+        os.fspath(source), os.fspath(target), format, part, _path(images), place_images, overwrite, threads
+    )
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def split(
+    source: AnyPath,
+    folder: AnyPath,
+    shares: Mapping[str, float],
+    *,
+    format: str | None = None,
+    group_by: str | None = None,
+    every_class: bool = False,
+    seed: int = 0,
+    overwrite: bool = False,
+    threads: int | None = None,
+) -> dict[str, Any]:
+    """Splits a data set so that every part has its share of every class, rare ones too.
+
+    :param shares: of the images by name of the part, such as ``{"train": 0.8, "val": 0.2}``.
+    :param group_by: a regular expression: images whose file names have the same first group stay together.
+    :param every_class: a class with enough images comes into every part, however small its share.
+    """
+    text = _core.data_split(
+        os.fspath(source),
+        os.fspath(folder),
+        [(str(name), float(share)) for name, share in shares.items()],
+        format,
+        group_by,
+        every_class,
+        seed,
+        overwrite,
+        threads,
+    )
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def _path(path: AnyPath | None) -> str | None:
+    return None if path is None else os.fspath(path)
 
 
 def _labels(labels_per_image: Iterable[Iterable[int]]) -> list[npt.NDArray[np.int64]]:

@@ -143,6 +143,7 @@ class Loss:
                 raise ValueError("background_logit follows from background; leave it out")
             config["background_logit"] = background != "none"
         self.name, self.num_classes, self.background = name, num_classes, background
+        self.config = config
         self.settings = settings
         self._native = _core.Loss(
             json.dumps(config), num_classes, _counts(image_counts), _counts(class_counts), total_images

@@ -61,9 +61,8 @@ def use_loss(model: Any, loss: LongTailLoss) -> Callable[[], None]:
         found: torch.Tensor = loss(logits, labels)
         return found
 
-    def softmax(logits: torch.Tensor, dim: int) -> torch.Tensor:
-        # The column of background is dropped by the caller.
-        return torch.nn.functional.pad(loss.scores(logits), (1, 0))
+    def softmax(scores: torch.Tensor, dim: int) -> torch.Tensor:
+        return scores
 
     functional = _adapt.Functional(cross_entropy=cross_entropy, softmax=softmax)
     if not _adapt.uses(scope["fastrcnn_loss"], "F", "cross_entropy"):
@@ -74,12 +73,19 @@ def use_loss(model: Any, loss: LongTailLoss) -> Callable[[], None]:
         raise RuntimeError(
             "torchvision's postprocess_detections does not use F.softmax; this version is not supported"
         )
+    inner = _adapt.with_names(original.postprocess_detections, F=functional)
+
+    def postprocess_detections(self: Any, class_logits: torch.Tensor, *arguments: Any) -> Any:
+        # As many columns as there are boxes, also of losses with further outputs; that of background is dropped.
+        scores = torch.nn.functional.pad(loss.scores(class_logits), (1, 0))
+        return inner(self, scores, *arguments)
+
     members = {
         "_longtail": True,
         "forward": _adapt.with_names(
             original.forward, fastrcnn_loss=_adapt.with_names(scope["fastrcnn_loss"], F=functional)
         ),
-        "postprocess_detections": _adapt.with_names(original.postprocess_detections, F=functional),
+        "postprocess_detections": postprocess_detections,
     }
     heads.__class__ = type(original.__name__, (original,), members)
     print(f"longtail: {type(model).__name__}.roi_heads: cross_entropy -> {loss}, softmax -> its scores")

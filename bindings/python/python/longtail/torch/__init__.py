@@ -7,6 +7,7 @@
 :class:`LinearACSLLoss`          classifier layer and loss in one
 :class:`RepeatFactorSampler`     images drawn by repeat factors
 :class:`Resampled`               the same as a data set, for trainers that replace samplers
+:func:`repair`                   a trained detector's classifier trained again
 :class:`MeanAveragePrecision`    torchmetrics' arguments and keys, all classes in one pass
 ===============================  =====================================================================
 """
@@ -19,6 +20,7 @@ except ImportError:
     raise ImportError("longtail.torch needs PyTorch: pip install 'longtail[torch]'") from None
 
 from . import functional
+from ._repair import RepairResult, repair
 from .base import LongTailLoss
 from .linear import LinearACSLLoss
 from .metric import MeanAveragePrecision
@@ -56,6 +58,7 @@ __all__ = [
     "LinearACSLLoss",
     "LongTailLoss",
     "MeanAveragePrecision",
+    "RepairResult",
     "RepeatFactorSampler",
     "Resampled",
     "SeesawLoss",
@@ -63,4 +66,5 @@ __all__ = [
     "SoftmaxLoss",
     "functional",
     "make_loss",
+    "repair",
 ]

@@ -87,13 +87,7 @@ class EvalReport:
 
     def save(self, path: AnyPath) -> None:
         """Writes the JSON of the command line: whole, or not at all."""
-        target = Path(path)
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            partial.write_text(json.dumps(self._content, indent=2) + "\n", encoding="utf-8")
-            partial.replace(target)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_text(path, json.dumps(self._content, indent=2) + "\n")
 
     @classmethod
     def load(cls, path: AnyPath) -> EvalReport:
@@ -168,3 +162,14 @@ class EvalReport:
             f"<details><summary>{len(self._content['per_category'])} classes</summary>"
             f"<table><tr>{heading}</tr>{classes}</table></details>"
         )
+
+
+def write_text(path: AnyPath, text: str) -> None:
+    """Writes a file whole, or not at all."""
+    target = Path(path)
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
