@@ -4,7 +4,7 @@
 
 Needs torch. Twenty random batches a method, the first without foreground and the second without background; running
 statistics go from batch to batch. Random draws of the methods are functions of a key (seed, step, purpose, index) and
-are recomputed here from their definition in `longtail-loss/src/draw.rs`.
+are recomputed here from their definition in `longtail-draw`.
 """
 
 import json
@@ -242,6 +242,27 @@ def balanced_softmax(z, labels, step, config, state):
     return -torch.log_softmax(adjusted, 1)[range(len(labels)), labels].mean()
 
 
+def ecm(z, labels, step, config, state):
+    own = torch.tensor([config["background"] * sum(IMAGES)] + IMAGES, dtype=torch.float64)
+    others = own.sum() - own
+    # The authors' margins: the ratio of the two sides, to the fourth root by default.
+    margin_own, margin_others = others ** config["power"], own ** config["power"]
+    p = margin_others * torch.exp(z) / (margin_others * torch.exp(z) + margin_own * torch.exp(-z))
+    target = one_hot(labels, True)
+    a = others / own
+    weight = a * torch.log((1 + a) / a)
+    terms = -(target * torch.log(p) + (1 - target) * torch.log(1 - p))
+    return (terms * weight[None]).sum() / len(z)
+
+
+def gol(z, labels, step, config, state):
+    p = 1 / torch.exp(torch.exp(-torch.clamp(z, min=-4, max=10)))
+    target = one_hot(labels, config["background_logit"])
+    # log1p and expm1 where 1 - p is tiny; autograd differentiates them.
+    log_not = torch.log(-torch.expm1(-torch.exp(-torch.clamp(z, min=-4, max=10))))
+    return -(target * torch.log(p) + (1 - target) * log_not).sum() / len(z)
+
+
 BCE = {"background_logit": False}
 CASES = [
     (softmax, "softmax-cross-entropy", {}, CLASSES + 1),
@@ -264,6 +285,10 @@ CASES = [
     (ldam, "ldam", {"max_margin": 0.5, "scale": 30.0}, CLASSES + 1),
     (ldam, "ldam", {"max_margin": 0.5, "scale": 5.0, "deferred_from": 10, "beta": 0.99}, CLASSES + 1),
     (balanced_softmax, "balanced-softmax", {"tau": 1.0}, CLASSES + 1),
+    (ecm, "ecm", {"power": 0.25, "background": 6.33}, CLASSES + 1),
+    (ecm, "ecm", {"power": 0.5, "background": 0.5}, CLASSES + 1),
+    (gol, "gol", BCE, CLASSES),
+    (gol, "gol", {"background_logit": True}, CLASSES + 1),
 ]
 
 

@@ -11,9 +11,10 @@ use crate::{
     method::{Description, LossMethod, Statistics},
     methods::{
         acsl::AcslConfig, bags::BagsConfig, balanced_softmax::BalancedSoftmaxConfig,
-        class_balanced::ClassBalancedConfig, drop_loss::DropLossConfig, eql::EqlConfig, eql_v2::EqlV2Config,
-        equalized_focal::EqualizedFocalConfig, federated::FederatedConfig, focal::FocalConfig,
-        ldam::LdamConfig, seesaw::SeesawConfig, sigmoid_bce::SigmoidBceConfig, softmax::SoftmaxConfig,
+        class_balanced::ClassBalancedConfig, drop_loss::DropLossConfig, ecm::EcmConfig, eql::EqlConfig,
+        eql_v2::EqlV2Config, equalized_focal::EqualizedFocalConfig, federated::FederatedConfig,
+        focal::FocalConfig, gol::GolConfig, ldam::LdamConfig, seesaw::SeesawConfig,
+        sigmoid_bce::SigmoidBceConfig, softmax::SoftmaxConfig,
     },
 };
 
@@ -64,6 +65,8 @@ losses! {
     ClassBalanced(ClassBalancedConfig),
     Ldam(LdamConfig),
     BalancedSoftmax(BalancedSoftmaxConfig),
+    Ecm(EcmConfig),
+    Gol(GolConfig),
 }
 
 /// Softmax cross-entropy.

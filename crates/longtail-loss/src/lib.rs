@@ -54,9 +54,10 @@ pub use error::LossError;
 pub use method::{Description, LossMethod, Statistics};
 pub use methods::{
     acsl::AcslConfig, acsl_background::Background, bags::BagsConfig, balanced_softmax::BalancedSoftmaxConfig,
-    class_balanced::ClassBalancedConfig, drop_loss::DropLossConfig, eql::EqlConfig, eql_v2::EqlV2Config,
-    equalized_focal::EqualizedFocalConfig, federated::FederatedConfig, focal::FocalConfig, ldam::LdamConfig,
-    seesaw::SeesawConfig, sigmoid_bce::SigmoidBceConfig, softmax::SoftmaxConfig,
+    class_balanced::ClassBalancedConfig, drop_loss::DropLossConfig, ecm::EcmConfig, eql::EqlConfig,
+    eql_v2::EqlV2Config, equalized_focal::EqualizedFocalConfig, federated::FederatedConfig,
+    focal::FocalConfig, gol::GolConfig, ldam::LdamConfig, seesaw::SeesawConfig,
+    sigmoid_bce::SigmoidBceConfig, softmax::SoftmaxConfig,
 };
 pub use post_hoc::PostHoc;
 pub use sigmoid::SigmoidLoss;
