@@ -2,7 +2,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rayon::prelude::*;
@@ -38,7 +41,7 @@ pub struct Bank {
     header: Header,
     images: Vec<BankImage>,
     /// Shards whose checksum and numbers were looked at.
-    checked: Vec<AtomicBool>,
+    checked: Arc<[AtomicBool]>,
 }
 
 impl Bank {
@@ -75,6 +78,17 @@ impl Bank {
         }
         let checked = (0..shards).map(|_| AtomicBool::new(false)).collect();
         Ok(Self { folder: folder.to_owned(), header, images, checked })
+    }
+
+    /// The same bank with some of its images: those of the others take no part in steps or detections. The header, with its
+    /// counts of classes, stays that of all images.
+    pub fn keeping(&self, keep: impl Fn(&BankImage) -> bool) -> Self {
+        Self {
+            folder: self.folder.clone(),
+            header: self.header.clone(),
+            images: self.images.iter().filter(|image| keep(image)).cloned().collect(),
+            checked: Arc::clone(&self.checked),
+        }
     }
 
     /// The header.

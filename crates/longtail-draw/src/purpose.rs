@@ -168,6 +168,12 @@ purposes! {
     BankRowOrder = Bank: 53;
     /// Which view of an image comes.
     BankView = Bank: 54;
+    /// Between images that suit several folds of a tuning alike.
+    TuneFolds = Bank: 55;
+    /// The order of a setting's values over the candidates of a tuning; by setting.
+    TuneOrder = Bank: 61, every 256, 1 << 8;
+    /// Where in its share of the range the value of a candidate lies; by setting.
+    TuneValue = Bank: 62, every 256, 1 << 8;
 
     /// The order of the images of an epoch; by epoch.
     EpochOrder = Images: 0, every 1, 1 << 40;

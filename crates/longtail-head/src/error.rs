@@ -65,6 +65,12 @@ pub enum HeadError {
         /// How much there is to do.
         total: usize,
     },
+    /// Another process works in a folder.
+    #[error("{path} is in use by another tuning; wait for it, or choose another --out")]
+    Locked {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A feature bank cannot be used.
     #[error(transparent)]
     Bank(#[from] BankError),

@@ -16,6 +16,7 @@
 //! | [`sampling`], [`stream`] | how often images and RoIs of a bank come; steps of them |
 //! | [`train`](mod@train), [`lbfgs`] | a head trained on a bank by gradient descent or L-BFGS |
 //! | [`sweep`](mod@sweep) | many heads on one bank |
+//! | [`mod@tune`] | methods tuned alike, chosen by cross-validation |
 //! | [`error`] | what can go wrong |
 //!
 //! ```
@@ -54,6 +55,7 @@ pub mod sgd;
 pub mod stream;
 pub mod sweep;
 pub mod train;
+pub mod tune;
 
 pub use classifier::{Classifier, HeadInputs, Step, StepError};
 pub use error::HeadError;

@@ -128,6 +128,15 @@ pub enum TrainError {
     /// A head cannot be trained or does not fit.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// A bank has no proposals of its training images to cross-validate on.
+    #[error(
+        "{path} is not there: cross-validation makes detections on training images; make the bank with `longtail features \
+         extract RUN --training-proposals`, or give the run folder"
+    )]
+    NoTrainingProposals {
+        /// The folder of proposals.
+        path: PathBuf,
+    },
     /// A feature bank cannot be used.
     #[error(transparent)]
     Bank(#[from] BankError),

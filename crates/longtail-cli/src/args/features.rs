@@ -118,6 +118,9 @@ pub struct FeaturesExtract {
     /// Share of the training images held out for choosing among heads
     #[arg(long, default_value_t = 0.1)]
     pub holdout: f64,
+    /// Also keep proposals of the training images, on which `longtail tune` cross-validates
+    #[arg(long)]
+    pub training_proposals: bool,
     /// Also store the logits of stage 1, which `stage1.safetensors` gives too
     #[arg(long)]
     pub store_logits: bool,

@@ -15,6 +15,7 @@ mod predict;
 mod report;
 mod sweep;
 mod train;
+mod tune;
 mod weights;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -37,6 +38,7 @@ pub use predict::Predict;
 pub use report::Report;
 pub use sweep::Sweep;
 pub use train::Train;
+pub use tune::Tune;
 pub use weights::{Weights, WeightsExport, WeightsImport, WeightsInspect};
 
 /// Train, repair and measure object detectors whose classes are long-tailed.
@@ -74,6 +76,8 @@ pub enum Command {
     Head(Head),
     /// Train the last stage's classifier with several values of its settings, and compare them over seeds
     Sweep(Sweep),
+    /// Tune every method alike on kept features, chosen by cross-validation over the training images
+    Tune(Tune),
     /// Explain a loss, a correction, or the keys of a recipe
     #[command(subcommand)]
     Explain(Explain),

@@ -18,6 +18,7 @@ mod predict;
 mod report;
 mod sweep;
 mod train;
+mod tune;
 mod weights;
 
 pub use again::is_interruption;
@@ -38,6 +39,7 @@ pub fn dispatch(arguments: Arguments, printer: &Printer) -> anyhow::Result<Outco
         Command::Features(command) => features::run(&command, printer),
         Command::Head(command) => head::run(&command, printer),
         Command::Sweep(arguments) => sweep::run(&arguments, printer),
+        Command::Tune(arguments) => tune::run(&arguments, printer),
         Command::Explain(command) => explain::run(&command, printer),
         Command::Predict(arguments) => predict::run(&arguments, printer),
         Command::Eval(arguments) => eval::run(&arguments, printer),

@@ -17,4 +17,5 @@ mod hidden;
 mod open_images;
 mod open_images_runs;
 mod tables;
+mod tune;
 mod weights;

@@ -23,6 +23,8 @@ use crate::{
     linear::head_of,
 };
 
+/// Folder of the training images' proposals in a bank.
+pub const TRAINING_PROPOSALS: &str = "training-proposals";
 /// Bytes of features that a shard aims at.
 const SHARD_BYTES: u64 = 64 << 20;
 
@@ -39,6 +41,8 @@ pub struct ExtractOptions {
     pub background: Option<usize>,
     /// Share of the training images held out for choosing among heads.
     pub held_out: f64,
+    /// Whether proposals of the training images are kept too, on which a tuning cross-validates.
+    pub training_proposals: bool,
     /// Whether stage-1 logits are stored beside the features.
     pub logits: bool,
     /// Seed of the held-out images and of the draws among background RoIs.
@@ -79,14 +83,16 @@ impl ExtractOptions {
 pub struct Plan {
     /// Training images, held-out images and validation images.
     pub images: [usize; 3],
+    /// Whether proposals of the training images are kept.
+    pub training_proposals: bool,
     /// Views of a training image.
     pub views: usize,
     /// Bytes on disk, about.
     pub bytes: u64,
 }
 
-/// Makes the bank of a data set at `out`, or goes on with it: the training part, whose header is returned, `holdout` and
-/// `validation` below it, and the classifier of stage 1, with the hidden layer in a bank of its inputs, as
+/// Makes the bank of a data set at `out`, or goes on with it: the training part, whose header is returned, `holdout`,
+/// `training-proposals` and `validation` below it, and the classifier of stage 1, with the hidden layer in a bank of its inputs, as
 /// `stage1.safetensors`. `announce` is told the plan first; a dry run ends there.
 ///
 /// # Errors
@@ -121,6 +127,7 @@ pub fn extract(
         logits: options.logits,
     };
     let (held_out, kept) = split(&data, options)?;
+    let proposed = if options.training_proposals { kept.clone() } else { Vec::new() };
     let training = job(&data.train, kept, &options.views);
     let rows_of_image = training.probe(observer)? * options.views.len() as f64;
     let training_header = Header {
@@ -137,11 +144,16 @@ pub fn extract(
     let most = recipe.detector.rpn.post_nms_test;
     let proposals = proposals_header(source, &base)?;
     let mut parts = Vec::new();
-    if !held_out.is_empty() {
+    for (name, what, indices) in
+        [("holdout", "held-out", held_out), (TRAINING_PROPOSALS, "cross-validated", proposed)]
+    {
+        if indices.is_empty() {
+            continue;
+        }
         let image = |&index: &usize| data.train.set().images[index].id;
-        let images: BTreeSet<i64> = held_out.iter().map(image).collect();
-        let truth = truth::of_images(data.train.set(), &images, &data.classes, data.scoring);
-        parts.push(("holdout", job(&data.train, held_out, &[View::PLAIN]), vec![truth]));
+        let images: BTreeSet<i64> = indices.iter().map(image).collect();
+        let truth = truth::of_images(data.train.set(), &images, &data.classes, data.scoring, what);
+        parts.push((name, job(&data.train, indices, &[View::PLAIN]), vec![truth]));
     }
     if let Some(validation) = data.validation {
         let all = (0..validation.dataset.len()).collect();
@@ -151,8 +163,11 @@ pub fn extract(
         |name: &str| parts.iter().find(|(n, _, _)| *n == name).map_or(0, |(_, job, _)| job.indices.len());
     let images = [training.indices.len(), images_of("holdout"), images_of("validation")];
     let bytes = images[0] as f64 * rows_of_image * training_header.row_bytes() as f64
-        + ((images[1] + images[2]) as u64 * proposals.row_bytes() * most as u64) as f64;
-    let plan = Plan { images, views: options.views.len(), bytes: bytes as u64 };
+        + ((images[1] + images_of(TRAINING_PROPOSALS) + images[2]) as u64
+            * proposals.row_bytes()
+            * most as u64) as f64;
+    let (views, training_proposals) = (options.views.len(), options.training_proposals);
+    let plan = Plan { images, training_proposals, views, bytes: bytes as u64 };
     announce(&plan);
     if options.dry_run {
         return Ok(None);
@@ -164,7 +179,11 @@ pub fn extract(
         let folder = out.join(name);
         let truths = truth::write(&folder, &truths)?;
         let header = Header { truths, images: job.indices.len(), ..proposals.clone() };
-        let task = if name == "holdout" { "held-out proposals" } else { "validation proposals" };
+        let task = match name {
+            "holdout" => "held-out proposals",
+            TRAINING_PROPOSALS => "training proposals",
+            _ => "validation proposals",
+        };
         job.run(&folder, header, task, observer)?;
     }
     let hidden = Some(detector.last_hidden()).filter(|_| options.layer == FeatureLayer::Hidden);

@@ -12,5 +12,5 @@ mod job;
 pub(crate) mod source;
 pub mod truth;
 
-pub use extract::{ExtractOptions, Plan, extract};
+pub use extract::{ExtractOptions, Plan, TRAINING_PROPOSALS, extract};
 pub use source::{FeatureSource, frozen_hash};

@@ -28,12 +28,14 @@ pub fn write(folder: &Path, truths: &[Truth]) -> Result<Vec<TruthFile>, TrainErr
         .collect()
 }
 
-/// The part of a training set that lies in some images, as ground truth. Classes have the groups of the whole set.
+/// The part of a training set that lies in some images, as ground truth; `what` says which in a word. Classes have the
+/// groups of the whole set.
 pub fn of_images(
     set: &AnnotationSet,
     images: &BTreeSet<i64>,
     classes: &ClassTable,
     scoring: Scoring,
+    what: &str,
 ) -> Truth {
     let mut annotations = set.clone();
     annotations.path = None;
@@ -42,7 +44,7 @@ pub fn of_images(
     for category in &mut annotations.categories {
         category.frequency = group_of(classes, category.id);
     }
-    let label = format!("held-out training images, {}", label_of(scoring));
+    let label = format!("{what} training images, {}", label_of(scoring));
     Truth { name: scoring.to_string(), label, scoring, annotations }
 }
 
@@ -73,6 +75,11 @@ impl Truths {
     /// Names with readable names, in order.
     pub fn names(&self) -> Vec<(String, String)> {
         self.truths.iter().map(|(truth, _, _)| (truth.name.clone(), truth.label.clone())).collect()
+    }
+
+    /// Each by its name, with the rules and the annotations.
+    pub fn sets(&self) -> impl Iterator<Item = (String, Scoring, &AnnotationSet)> {
+        self.truths.iter().map(|(truth, scoring, set)| (truth.name.clone(), *scoring, set))
     }
 
     /// Scores detections against each.

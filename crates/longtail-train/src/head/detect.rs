@@ -46,11 +46,12 @@ pub fn detect(
         hidden: head.hidden.as_ref().map(|hidden| linear(&hidden.weight, &hidden.bias, &device)),
     };
     let mut found = Vec::new();
-    for index in 0..bank.header().shards.len() {
-        let shard = bank.shard(index)?;
+    for images in bank.images().chunk_by(|a, b| a.shard == b.shard) {
+        let shard = bank.shard(images[0].shard)?;
+        // Proposals have one view.
+        let views: Vec<&ShardImage> = images.iter().flat_map(|image| &image.views).collect();
         // In the batches of the detector's own evaluation: the same products, to the same bits.
-        let groups: Result<Vec<Vec<Detection>>, TrainError> = shard
-            .images()
+        let groups: Result<Vec<Vec<Detection>>, TrainError> = views
             .par_chunks(BATCH_SIZE)
             .map(|images| of_batch(bank, &shard, images, head, &layers, loss, test))
             .collect();
@@ -68,23 +69,27 @@ struct Layers {
 fn of_batch(
     bank: &Bank,
     shard: &Shard,
-    images: &[ShardImage],
+    images: &[&ShardImage],
     head: &Head,
     layers: &Layers,
     loss: &dyn ClassificationLoss,
     test: &TestConfig,
 ) -> Result<Vec<Detection>, TrainError> {
-    let (Some(first), Some(last)) = (images.first(), images.last()) else { return Ok(Vec::new()) };
-    let rows = first.rows.start..last.rows.end;
-    if rows.is_empty() {
+    let rows: usize = images.iter().map(|image| image.rows.len()).sum();
+    if rows == 0 {
         return Ok(Vec::new());
     }
     let tensor = |values: Vec<f32>| {
-        let shape = [rows.len(), values.len() / rows.len()];
+        let shape = [rows, values.len() / rows];
         Tensor::<2>::from_data(TensorData::new(values, shape), &Device::flex())
     };
-    let mut features = vec![0.0; rows.len() * head.inputs()];
-    shard.features(rows.clone(), &mut features);
+    let mut features = vec![0.0; rows * head.inputs()];
+    let mut rest = features.as_mut_slice();
+    for image in images {
+        let (own, later) = rest.split_at_mut(image.rows.len() * head.inputs());
+        shard.features(image.rows.clone(), own);
+        rest = later;
+    }
     if let Some(hidden) = &layers.hidden {
         let outputs = relu(hidden.forward(tensor(features))).into_data();
         features = floats("outputs of the hidden layer", &outputs)?;
@@ -92,12 +97,13 @@ fn of_batch(
     head.prepare(&mut features);
     let scores = loss.scores(&layers.classifier.forward(tensor(features)));
     let classes = bank.header().classes.len();
-    let mut found = Vec::new();
+    let (mut found, mut start) = (Vec::new(), 0);
     for image in images {
         let boxes: Vec<[f32; 4]> =
             shard.regressed(image.rows.clone()).chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]]).collect();
-        let mine = (image.rows.start - rows.start) * classes..(image.rows.end - rows.start) * classes;
-        let of_image = detections(&boxes, &scores[mine], classes, test);
+        let end = start + image.rows.len() * classes;
+        let of_image = detections(&boxes, &scores[start..end], classes, test);
+        start = end;
         found.extend(file_detections(image.image_id, &of_image, &bank.header().classes));
     }
     Ok(found)

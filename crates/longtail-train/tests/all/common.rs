@@ -42,6 +42,7 @@ pub fn options(precision: Precision) -> ExtractOptions {
         views: ExtractOptions::views(2, &[]),
         background: None,
         held_out: 0.2,
+        training_proposals: false,
         logits: true,
         seed: 0,
         dry_run: false,

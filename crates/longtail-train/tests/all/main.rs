@@ -12,3 +12,4 @@ mod gpu;
 mod hidden;
 mod runs;
 mod steps;
+mod tune;

@@ -1,5 +1,7 @@
 //! `longtail features extract`
 
+use std::path::Path;
+
 use anyhow::bail;
 use longtail_bank::disk::size;
 use longtail_train::{
@@ -30,22 +32,14 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
         views: ExtractOptions::views(arguments.views, &arguments.scales),
         background: arguments.background,
         held_out: arguments.holdout,
+        training_proposals: arguments.training_proposals,
         logits: arguments.store_logits,
         seed: arguments.seed,
         dry_run: arguments.dry_run,
     };
     let device = arguments.device.open(printer)?;
     let mut progress = Progress::new(*printer)?;
-    let mut announce = |plan: &Plan| {
-        let [training, held_out, validation] = plan.images;
-        printer.note(&format!(
-            "{training} training images in {} view{}, {held_out} held out, {validation} for validation: about {} at {}",
-            plan.views,
-            if plan.views == 1 { "" } else { "s" },
-            size(plan.bytes),
-            arguments.out.display()
-        ));
-    };
+    let mut announce = |plan: &Plan| printer.note(&words(plan, &arguments.out));
     let made = extract(&source, &options, &arguments.out, &device, &mut announce, &mut progress);
     let made = with_repeat_hint(made)?;
     let Some(made) = made else { return Ok(Outcome::Done) };
@@ -59,6 +53,19 @@ pub fn run(arguments: &FeaturesExtract, printer: &Printer) -> anyhow::Result<Out
         counts.background
     ));
     Ok(Outcome::Done)
+}
+
+/// What will be made, in a sentence.
+pub(crate) fn words(plan: &Plan, out: &Path) -> String {
+    let [training, held_out, validation] = plan.images;
+    format!(
+        "{training} training images in {} view{}{}, {held_out} held out, {validation} for validation: about {} at {}",
+        plan.views,
+        if plan.views == 1 { "" } else { "s" },
+        if plan.training_proposals { " and with their proposals" } else { "" },
+        size(plan.bytes),
+        out.display()
+    )
 }
 
 /// The data that were given by name, instead of those of the run's recipe.

@@ -4,6 +4,8 @@ mod extract;
 mod import;
 mod info;
 
+pub(crate) use extract::words;
+
 use crate::{Outcome, args::Features, printer::Printer};
 
 /// Runs the command of the arguments.

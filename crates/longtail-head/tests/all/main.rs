@@ -1,5 +1,7 @@
 //! Heads trained on made-up banks: odd banks, windows, damage, stops, and gradients that are not finite.
 
+mod tune;
+
 use std::path::Path;
 
 use longtail_bank::{Bank, BankError, BankWriter, Class, Header, ImageRows, Part, Precision};
