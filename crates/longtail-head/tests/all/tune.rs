@@ -10,7 +10,7 @@ use longtail_annotations::{Annotation, Category, ImageRecord};
 use longtail_bank::Bank;
 use longtail_eval::{Batch, Detection, Metric, Protocol, Settings, StreamingEvaluation};
 use longtail_head::{
-    Head, HeadError, HeadFile, HeadRecipe,
+    Head, HeadError, HeadFile,
     tune::{Folds, Judge, Rule, TuneConfig, TuneResult, Variant, regret::regrets, summary::summary, tune},
 };
 use longtail_run::{Event, Observer, Silent};
