@@ -64,9 +64,10 @@ impl From<LayerChoice> for FeatureLayer {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The bank has three parts: RoIs of the training images; `holdout`, proposals of training images kept \
-apart for choosing among heads; `validation`, proposals of the validation images. A kill costs the \
-shard in the making: the same command goes on. With --layer hidden a head trained on the bank brings \
-its own last hidden layer; boxes stay those of the detector.
+apart for choosing among heads; `validation`, proposals of the validation images; and with \
+--training-proposals a fourth. A kill costs the shard in the making: the same command goes on. With \
+--layer hidden a head trained on the bank brings its own last hidden layer; boxes stay those of the \
+detector.
 
 Examples:
   longtail features extract runs/lvis/1 --out bank

@@ -13,7 +13,7 @@ use crate::args::{Format, OnDevice};
 pub enum RuleChoice {
     /// The best over all folds
     Best,
-    /// Of those as good as the best within one standard error, the one that moves the weights least
+    /// As good as the best, with the least movement
     OneStandardError,
 }
 

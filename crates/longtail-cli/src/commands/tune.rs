@@ -144,7 +144,7 @@ fn print(
                 regret.way.name().to_owned(),
                 points(regret.mean),
                 points(regret.largest),
-                points(regret.rare),
+                regret.rare.map_or("–".into(), points),
                 regret.choices.to_string(),
             ]
         };

@@ -94,15 +94,16 @@ pub struct Regret {
     pub mean: f64,
     /// The largest.
     pub largest: f64,
-    /// The same for APr: below 0 where the choice is ahead of the candidate with the best AP.
-    pub rare: f64,
+    /// The same for APr: below 0 where the choice is ahead of the candidate with the best AP. None where a validation
+    /// set has no rare class.
+    pub rare: Option<f64>,
     /// Choices that it is the mean of.
     pub choices: usize,
 }
 
 /// The regret of every way, by truth; nothing without a study.
 pub fn regrets(results: &[TuneResult]) -> BTreeMap<String, Vec<Regret>> {
-    let mut found: BTreeMap<String, BTreeMap<Way, Vec<[f64; 2]>>> = BTreeMap::new();
+    let mut found: BTreeMap<String, BTreeMap<Way, Vec<(f64, Option<f64>)>>> = BTreeMap::new();
     for result in results.iter().filter(|result| result.config.study) {
         for method in &result.methods {
             for (truth, way, costs) in of_method(method, result.config.folds) {
@@ -110,20 +111,22 @@ pub fn regrets(results: &[TuneResult]) -> BTreeMap<String, Vec<Regret>> {
             }
         }
     }
-    let mean = |costs: &[[f64; 2]], index: usize| {
-        costs.iter().map(|cost| cost[index]).sum::<f64>() / costs.len() as f64
-    };
-    let regret = |(way, costs): (Way, Vec<[f64; 2]>)| Regret {
-        way,
-        mean: mean(&costs, 0),
-        largest: costs.iter().map(|cost| cost[0]).fold(0.0, f64::max),
-        rare: mean(&costs, 1),
-        choices: costs.len(),
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let regret = |(way, costs): (Way, Vec<(f64, Option<f64>)>)| {
+        let all: Vec<f64> = costs.iter().map(|cost| cost.0).collect();
+        let rare: Option<Vec<f64>> = costs.iter().map(|cost| cost.1).collect();
+        Regret {
+            way,
+            mean: mean(&all),
+            largest: all.iter().copied().fold(0.0, f64::max),
+            rare: rare.map(|rare| mean(&rare)),
+            choices: all.len(),
+        }
     };
     found.into_iter().map(|(truth, ways)| (truth, ways.into_iter().map(regret).collect())).collect()
 }
 
-fn of_method(method: &MethodResult, folds: usize) -> Vec<(String, Way, [f64; 2])> {
+fn of_method(method: &MethodResult, folds: usize) -> Vec<(String, Way, (f64, Option<f64>))> {
     let complete: Vec<Candidate> =
         method.candidates.iter().filter(|c| c.fold_values.len() == folds).cloned().collect();
     let mut costs = Vec::new();
@@ -147,8 +150,8 @@ fn of_method(method: &MethodResult, folds: usize) -> Vec<(String, Way, [f64; 2])
                 terms.map(|(c, weight)| Some(weight * value(c, metric)?)).sum::<Option<f64>>()
             };
             let cost = |metric: &Metric| Some(value(best?, metric)? - chosen(metric)?);
-            if let (Some(all), Some(rare)) = (cost(&Metric::AP), cost(&rare)) {
-                costs.push((truth.clone(), way, [all, rare]));
+            if let Some(all) = cost(&Metric::AP) {
+                costs.push((truth.clone(), way, (all, cost(&rare))));
             }
         }
     }
@@ -187,7 +190,7 @@ mod tests {
             chosen: None,
             finals: Vec::new(),
         };
-        let costs: BTreeMap<Way, [f64; 2]> =
+        let costs: BTreeMap<Way, (f64, Option<f64>)> =
             of_method(&method, 2).into_iter().map(|(_, way, costs)| (way, costs)).collect();
         let expected = [
             (Way::Defaults, [0.08, 0.1]),
@@ -198,7 +201,7 @@ mod tests {
             (Way::Rare, [0.04, -0.1]),
         ];
         for (way, costs_of) in expected {
-            let found = costs[&way];
+            let found = [costs[&way].0, costs[&way].1.unwrap()];
             assert!(found.iter().zip(costs_of).all(|(f, e)| (f - e).abs() < 1e-12), "{way:?}: {found:?}");
         }
     }

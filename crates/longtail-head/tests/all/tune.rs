@@ -247,7 +247,8 @@ fn budgets_folds_and_banks_that_cannot_be_tuned_are_refused() {
         assert!(!out.exists(), "{error}");
         error
     };
-    let cases: [(&Bank, &dyn Fn(&mut TuneConfig), [&str; 2]); 6] = [
+    type Change<'c> = &'c dyn Fn(&mut TuneConfig);
+    let cases: [(&Bank, Change<'_>, [&str; 2]); 6] = [
         (&large, &|c| c.budget = 0, ["`budget` is 0", "at least 1"]),
         (&large, &|c| c.folds = 1, ["`folds` is 1", "at least 2"]),
         (&two, &|_| (), ["the bank has 2 images", "fewer folds"]),
@@ -331,8 +332,14 @@ fn a_study_trains_all_and_says_what_choosing_costs() {
         assert_eq!(candidate.fold_values.len(), 3);
         assert!(candidate.validation["coco"][&Metric::AP].is_some());
     }
-    // Classes have no frequency groups here, so that nothing is said of APr, and no regret either.
-    assert!(regrets(std::slice::from_ref(&result)).is_empty());
+    // Classes have no frequency groups here, so that nothing is said of APr.
+    let costs = regrets(std::slice::from_ref(&result)).remove("coco").unwrap();
+    // Nor can it choose.
+    assert_eq!(costs.len(), 6);
+    for cost in costs {
+        assert!(cost.choices == 2 && cost.mean >= 0.0 && cost.largest >= cost.mean, "{cost:?}");
+        assert_eq!(cost.rare, None);
+    }
     let (blocks, _) = summary(&[(result, &out)]).unwrap();
     let seesaw = &blocks[0].rows[1];
     assert_eq!((seesaw.method.as_str(), seesaw.chosen.len()), ("seesaw", 1));
