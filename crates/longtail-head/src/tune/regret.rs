@@ -101,9 +101,12 @@ pub struct Regret {
     pub choices: usize,
 }
 
+/// What one choice costs in AP, and in APr where there are rare classes.
+type Cost = (f64, Option<f64>);
+
 /// The regret of every way, by truth; nothing without a study.
 pub fn regrets(results: &[TuneResult]) -> BTreeMap<String, Vec<Regret>> {
-    let mut found: BTreeMap<String, BTreeMap<Way, Vec<(f64, Option<f64>)>>> = BTreeMap::new();
+    let mut found: BTreeMap<String, BTreeMap<Way, Vec<Cost>>> = BTreeMap::new();
     for result in results.iter().filter(|result| result.config.study) {
         for method in &result.methods {
             for (truth, way, costs) in of_method(method, result.config.folds) {
@@ -112,7 +115,7 @@ pub fn regrets(results: &[TuneResult]) -> BTreeMap<String, Vec<Regret>> {
         }
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let regret = |(way, costs): (Way, Vec<(f64, Option<f64>)>)| {
+    let regret = |(way, costs): (Way, Vec<Cost>)| {
         let all: Vec<f64> = costs.iter().map(|cost| cost.0).collect();
         let rare: Option<Vec<f64>> = costs.iter().map(|cost| cost.1).collect();
         Regret {
@@ -126,7 +129,7 @@ pub fn regrets(results: &[TuneResult]) -> BTreeMap<String, Vec<Regret>> {
     found.into_iter().map(|(truth, ways)| (truth, ways.into_iter().map(regret).collect())).collect()
 }
 
-fn of_method(method: &MethodResult, folds: usize) -> Vec<(String, Way, (f64, Option<f64>))> {
+fn of_method(method: &MethodResult, folds: usize) -> Vec<(String, Way, Cost)> {
     let complete: Vec<Candidate> =
         method.candidates.iter().filter(|c| c.fold_values.len() == folds).cloned().collect();
     let mut costs = Vec::new();
