@@ -49,8 +49,11 @@ const SMALL: [&str; 8] = [
     "schedule.warmup_iterations=5",
 ];
 
+/// A small tuning; what `more` names again is as `more` says.
 fn tuned<'a>(source: &'a str, more: &[&'a str]) -> Vec<&'a str> {
-    [&["tune", source][..], &SMALL, more].concat()
+    let named_again = |pair: &&[&str]| pair[0] != "--set" && more.contains(&pair[0]);
+    let small = SMALL.chunks(2).filter(|pair| !named_again(pair)).flatten().copied();
+    ["tune", source].into_iter().chain(small).chain(more.iter().copied()).collect()
 }
 
 /// Without the seconds, which no two calls share.
