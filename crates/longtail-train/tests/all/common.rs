@@ -8,7 +8,7 @@ use longtail_head::{BatchRecipe, HeadRecipe, Length};
 use longtail_run::{Event, Observer, Results, RunFolder, Silent};
 use longtail_train::{
     Recipe,
-    bank::{ExtractOptions, FeatureSource, Plan, extract},
+    bank::{ExtractOptions, FeatureSource, Plan, TRAINING_PROPOSALS, extract},
     checkpoint::Checkpoint,
     parameters::TensorMap,
     run,
@@ -65,7 +65,10 @@ pub fn make_bank(source: &FeatureSource, out: &Path, options: &ExtractOptions) {
     let mut announced = 0;
     let mut announce = |plan: &Plan| announced = plan.bytes;
     extract(source, options, out, &Device::flex(), &mut announce, &mut Silent).unwrap().unwrap();
-    let bytes: u64 = [out.to_owned(), out.join("holdout"), out.join("validation")]
+    let mut parts = vec![out.to_owned(), out.join("validation")];
+    parts.extend((options.held_out > 0.0).then(|| out.join("holdout")));
+    parts.extend(options.training_proposals.then(|| out.join(TRAINING_PROPOSALS)));
+    let bytes: u64 = parts
         .iter()
         .flat_map(|part| Bank::open(part).unwrap().header().shards.clone())
         .map(|shard| shard.bytes)
