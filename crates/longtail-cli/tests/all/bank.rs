@@ -13,42 +13,13 @@ use std::{
 
 use longtail_bank::{Bank, BankError, BankWriter, Class, Header, ImageRows, Part, Precision};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::common::{TINY, longtail, refuses, succeed, write_npy};
-
-struct Made {
-    folder: TempDir,
-}
-
-impl Made {
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-}
+use crate::common::{Made, longtail, refuses, succeed, write_npy};
 
 /// A run and a bank of it, made once.
 fn made() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let made = Made { folder: tempfile::tempdir().unwrap() };
-        fs::write(made.path("tiny.toml"), TINY).unwrap();
-        succeed(&["train", &made.path("tiny.toml"), "--out", &made.path("run")]);
-        succeed(&[
-            "features",
-            "extract",
-            &made.path("run"),
-            "--out",
-            &made.path("bank"),
-            "--views",
-            "2",
-            "--holdout",
-            "0.2",
-            "--precision",
-            "f32",
-        ]);
-        made
-    })
+    MADE.get_or_init(|| Made::new(&["--views", "2", "--holdout", "0.2", "--precision", "f32"]))
 }
 
 fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {

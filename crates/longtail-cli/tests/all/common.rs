@@ -6,6 +6,8 @@ use std::{
     process::{Command, Output},
 };
 
+use tempfile::TempDir;
+
 /// A detector as small as they get.
 pub const DETECTOR: &str = include_str!("../../../longtail-train/tests/all/detector.toml");
 
@@ -14,6 +16,27 @@ pub const TINY: &str = concat!(
     include_str!("../../../longtail-train/tests/all/tiny.toml"),
     include_str!("../../../longtail-train/tests/all/detector.toml")
 );
+
+/// A folder with a run of [`TINY`] and its bank.
+pub struct Made {
+    folder: TempDir,
+}
+
+impl Made {
+    /// `extraction`: further arguments of `features extract`.
+    pub fn new(extraction: &[&str]) -> Self {
+        let made = Self { folder: tempfile::tempdir().unwrap() };
+        let (recipe, run, bank) = (made.path("tiny.toml"), made.path("run"), made.path("bank"));
+        fs::write(&recipe, TINY).unwrap();
+        succeed(&["train", &recipe, "--out", &run]);
+        succeed(&[&["features", "extract", &run, "--out", &bank][..], extraction].concat());
+        made
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+}
 
 pub fn longtail(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_longtail"));

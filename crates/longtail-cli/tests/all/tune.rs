@@ -2,7 +2,6 @@
 //! something is wrong.
 
 use std::{
-    fs,
     process::{Child, Stdio},
     sync::OnceLock,
     thread,
@@ -11,31 +10,13 @@ use std::{
 
 use longtail_head::Head;
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::common::{TINY, longtail, refuses, succeed};
-
-struct Made {
-    folder: TempDir,
-}
-
-impl Made {
-    fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
-    }
-}
+use crate::common::{Made, longtail, refuses, succeed};
 
 /// A run and its bank with proposals of the training images.
 fn made() -> &'static Made {
     static MADE: OnceLock<Made> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let made = Made { folder: tempfile::tempdir().unwrap() };
-        let (recipe, run, bank) = (made.path("tiny.toml"), made.path("run"), made.path("bank"));
-        fs::write(&recipe, TINY).unwrap();
-        succeed(&["train", &recipe, "--out", &run]);
-        succeed(&["features", "extract", &run, "--out", &bank, "--holdout", "0", "--training-proposals"]);
-        made
-    })
+    MADE.get_or_init(|| Made::new(&["--holdout", "0", "--training-proposals"]))
 }
 
 const SMALL: [&str; 8] = [
